@@ -1,0 +1,203 @@
+"""Tables, instants, identifiers, and the one transaction of a request."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, DateTime, Dialect, Executable, MetaData, Row, Text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Base(DeclarativeBase):
+    """Every table of ours. Rows are read as columns, never as loaded objects."""
+
+    metadata = metadata
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant on every database; SQLite keeps it as naive UTC, which sorts as text."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A small JSON value kept as text: portable, and the same bytes on every database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def new_id(now: datetime) -> UUID:
+    """A UUIDv7 (RFC 9562 section 5.7) made from `now`: keys sort by the time of their making."""
+    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62))
+
+
+def new_secret(nbytes: int = 32) -> str:
+    """A secret for a cookie, a code or a token; 32 bytes are 256 bits, 43 characters."""
+    return secrets.token_urlsafe(nbytes)
+
+
+def digest(secret: str | bytes) -> bytes:
+    """What is kept of a high-entropy secret: its SHA-256 (32 bytes)."""
+    return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).digest()
+
+
+class Transaction:
+    """The transaction of one request, begun at its first write and finished before the answer leaves.
+
+    Connections are in autocommit and this class alone says BEGIN: reads before the first write are one round trip
+    each, a statement run by `alone` is its own transaction, and SQLite always begins with the write lock in hand
+    (a deferred transaction that turns to writing fails with "locked").
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._connection: AsyncConnection | None = None
+        self._begun = False
+        self.dialect = engine.dialect.name
+
+    async def _connect(self) -> AsyncConnection:
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+        return self._connection
+
+    async def begin(self) -> None:
+        """Begin now; needed by hand only before a locking read or raw statements."""
+        connection = await self._connect()
+        if not self._begun:
+            await connection.exec_driver_sql("BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN")
+            self._begun = True
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run a statement; the first one that writes begins the transaction."""
+        if getattr(statement, "is_dml", False):
+            await self.begin()
+        result = await (await self._connect()).execute(statement, parameters)
+        if not isinstance(result, CursorResult):
+            raise TypeError("only statements with a cursor are run here")
+        return result
+
+    async def first(self, statement: Executable) -> Row[Any] | None:
+        """The first row, or None."""
+        return (await self.execute(statement)).first()
+
+    async def all(self, statement: Executable) -> Sequence[Row[Any]]:
+        """Every row."""
+        return (await self.execute(statement)).all()
+
+    async def scalar(self, statement: Executable) -> Any:
+        """The first column of the first row, or None."""
+        return (await self.execute(statement)).scalar()
+
+    async def alone(self, statement: Executable) -> CursorResult[Any]:
+        """Run one writing statement as its own transaction: committed when this returns, whatever follows."""
+        if self._begun:
+            raise RuntimeError("a transaction is open: commit or pause before a statement that stands alone")
+        result = await (await self._connect()).execute(statement)
+        if not isinstance(result, CursorResult):
+            raise TypeError("only statements with a cursor are run here")
+        return result
+
+    async def commit(self) -> None:
+        """Keep what was written."""
+        if self._begun and self._connection is not None:
+            self._begun = False
+            await self._connection.exec_driver_sql("COMMIT")
+
+    async def rollback(self) -> None:
+        """Keep nothing of what was written since the last commit."""
+        if self._begun and self._connection is not None:
+            self._begun = False
+            await self._connection.exec_driver_sql("ROLLBACK")
+
+    async def pause(self) -> None:
+        """Commit and give the connection back, so that slow work (Argon2, a fetch) holds none."""
+        await self.commit()
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connection back; what is not committed is gone."""
+        connection, self._connection, self._begun = self._connection, None, False
+        if connection is not None:
+            await connection.close()
+
+
+class Database:
+    """Hands out transactions. `keep` are the exceptions that are answers: they keep what was written."""
+
+    def __init__(self, engine: AsyncEngine, keep: tuple[type[Exception], ...]) -> None:
+        self.engine = engine
+        self._keep = keep
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """A transaction that commits at the end and at a refusal, and keeps nothing after a crash."""
+        db = Transaction(self.engine)
+        try:
+            yield db
+        except self._keep:
+            await db.commit()
+            raise
+        except BaseException:
+            try:
+                await db.rollback()
+            except DBAPIError:  # the connection itself is gone: the database has rolled back already
+                pass
+            raise
+        else:
+            await db.commit()
+        finally:
+            await db.close()
+
+
+def insert_ignoring(db: Transaction, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """INSERT ... ON CONFLICT DO NOTHING. An expected conflict is an empty answer, never a caught violation,
+    which would abort PostgreSQL's transaction and with it what the refusal meant to keep."""
+    if db.dialect == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def upsert(db: Transaction, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT on which `on_conflict_do_update` can be called, on both databases."""
+    return sqlite.insert(table) if db.dialect == "sqlite" else postgresql.insert(table)

@@ -1,0 +1,86 @@
+"""What every page and form of ours shares: reading a form strictly, showing a page, leading on."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from litestar import Request, Response
+from litestar.response import Template
+
+from accounts.errors import Refusal
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 64
+
+
+def N_(text: str) -> str:  # noqa: N802 - the marker's name is gettext's custom
+    """Mark a text for translation where it is written; it is translated where it is shown."""
+    return text
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with a form: the field's name, and a text marked by `N_` with its values."""
+
+    field: str
+    text: str
+    values: dict[str, str] = {}
+
+
+async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The fields of a posted form. Raises Refusal("bad_form") for another type, broken UTF-8, repeats or too many."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM:
+        raise Refusal("bad_form", status=415, detail="content type")
+    try:
+        pairs = parse_qsl(
+            (await request.body()).decode(),
+            keep_blank_values=True,
+            strict_parsing=False,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+    except ValueError as error:
+        raise Refusal("bad_form", detail=type(error).__name__) from error
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Refusal("bad_form", detail="repeated field")
+    return fields
+
+
+def page(
+    request: Request[Any, Any, Any],
+    template: str,
+    *,
+    status: int = 200,
+    problems: Sequence[Problem] = (),
+    form_targets: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    **context: Any,
+) -> Template:
+    """A page of ours.
+
+    `form_targets`: origins (or custom schemes) a form on it may lead to, for the pages of an interaction;
+    `languages`: preferred languages that outrank the browser's (ui_locales, then the account's).
+    """
+    if form_targets:
+        request.state.form_targets = tuple(form_targets)
+    if languages:
+        request.state.languages = tuple(languages)
+    return Template(template_name=template, context={"problems": problems, **context}, status_code=status)
+
+
+def see_other(url: str) -> Response[bytes]:
+    """303: after a form, and wherever the browser shall go by GET (RFC 9700 section 4.12)."""
+    return Response(b"", status_code=303, headers={"location": url}, media_type="text/plain")
+
+
+_LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*\Z")
+
+
+def local_path(value: str | None) -> str | None:
+    """A path of ours, or None for anything that could lead elsewhere."""
+    if value is None or len(value) > 2000 or not _LOCAL.match(value):
+        return None
+    parts = urlsplit(value)
+    return None if parts.scheme or parts.netloc else value
