@@ -1,0 +1,68 @@
+"""Finds the programs that tests talk to, and installs the missing ones where it may (root on Debian)."""
+
+import glob
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+# What a test needs -> (any of these programs will do, the Debian packages that bring it)
+PROGRAMS = {
+    "PostgreSQL": (("initdb",), ("postgresql",)),
+    "Redis": (("redis-server", "valkey-server"), ("redis-server",)),
+    "Chromium": (("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
+    "Node.js": (("npm",), ("nodejs", "npm")),
+}
+
+# Client libraries in another language, installed with npm.
+JAVASCRIPT_CLIENTS = Path("tests/clients_js")
+
+
+def prepare(root: Path) -> dict[str, str]:
+    """Make every program there is a need for available; return what is still missing and why."""
+    absent = [name for name in PROGRAMS if not find(name)]
+    if absent:
+        _apt_install([package for name in absent for package in PROGRAMS[name][1]])
+    missing = {name: _how_to_get(name) for name in absent if not find(name)}
+    clients = root / JAVASCRIPT_CLIENTS
+    if (clients / "package.json").exists() and "Node.js" not in missing and not _install_clients(clients):
+        missing["the JavaScript clients"] = f"npm could not install {JAVASCRIPT_CLIENTS}."
+    return missing
+
+
+def find(name: str) -> str | None:
+    """The path of the program, looked for on the PATH and where Debian keeps PostgreSQL's own."""
+    for program in PROGRAMS[name][0]:
+        if found := shutil.which(program):
+            return found
+        if beside := sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")):
+            return beside[-1]
+    return None
+
+
+def _how_to_get(name: str) -> str:
+    return f"Install it (Debian: apt-get install {' '.join(PROGRAMS[name][1])}) and run this again."
+
+
+def _apt_install(packages: list[str]) -> None:
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    print(f"Installing {', '.join(packages)} with apt-get ...", flush=True)
+    # Run level 1 keeps the packages from starting servers of their own: tests start private ones.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        ended = subprocess.run(["apt-get", "--quiet", *command], env=environment, stdin=subprocess.DEVNULL)
+        if ended.returncode:
+            print(f"apt-get {command[0]} ended with status {ended.returncode}", flush=True)
+
+
+def _install_clients(clients: Path) -> bool:
+    """Install what package-lock.json lists. The lock file never names a registry, so that any will do."""
+    installed, lock = clients / "node_modules" / ".package-lock.json", clients / "package-lock.json"
+    if installed.exists() and lock.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return True
+    verb = "ci" if lock.exists() else "install"
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit-lockfile-registry-resolved"]
+    print(f"Installing the JavaScript clients of {JAVASCRIPT_CLIENTS} ...", flush=True)
+    ended = subprocess.run(["npm", verb, *options], cwd=clients, stdin=subprocess.DEVNULL)
+    return ended.returncode == 0

@@ -1,0 +1,23 @@
+# Every target is one command that also works without make.
+.PHONY: install demo test check bench timing messages
+
+install:
+	python3 .ci/setup.py install
+
+demo:
+	python3 .ci/setup.py demo
+
+test:
+	python3 .ci/setup.py test
+
+check:
+	python3 .ci/setup.py check
+
+bench:
+	python3 .ci/setup.py bench
+
+timing:
+	python3 .ci/setup.py timing
+
+messages:
+	python3 .ci/setup.py messages
