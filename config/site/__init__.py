@@ -1,0 +1,1 @@
+"""The frame of every page: templates, style sheet, theme, languages, headers, error pages."""

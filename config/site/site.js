@@ -1,0 +1,28 @@
+/* What a page gains with JavaScript; every page works without. */
+(() => {
+  for (const field of document.querySelectorAll("input[data-show]")) {
+    const button = document.createElement("button");
+    const status = document.createElement("span");
+    button.type = "button";
+    button.className = "button quiet";
+    button.setAttribute("aria-controls", field.id);
+    status.className = "hidden";
+    status.setAttribute("role", "status");
+    const set = (shown) => {
+      field.type = shown ? "text" : "password";
+      button.textContent = shown ? field.dataset.hide : field.dataset.show;
+    };
+    button.addEventListener("click", () => {
+      const shown = field.type === "password";
+      set(shown);
+      status.textContent = shown ? field.dataset.shown : field.dataset.hidden;
+    });
+    field.form?.addEventListener("submit", () => set(false));
+    set(false);
+    field.after(button, status);
+  }
+  for (const button of document.querySelectorAll("button[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+})();
