@@ -1,0 +1,20 @@
+"""What every test can ask for; the servers come from services.py."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["services"]
+
+# Two shared cores make time limits lie; in CI the examples are the same on every run.
+settings.register_profile(
+    "house", deadline=None, derandomize=os.environ.get("CI") == "true", suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Every async test runs on asyncio, which is what the servers run on."""
+    return "asyncio"
