@@ -1,0 +1,73 @@
+"""What this provider can do and has switched on: what registration, requests and discovery are judged by."""
+
+import msgspec
+
+# OpenID Connect Core 1.0 sections 5.4 and 11
+STANDARD_SCOPES = ("openid", "profile", "email", "phone", "address", "offline_access")
+ASYMMETRIC_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA", "RS256", "ES384", "ES512", "PS384", "PS512")
+# FAPI 2.0 Security Profile section 5.4.1
+FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
+
+STANDARD, FAPI2, FAPI2_MESSAGE_SIGNING = "standard", "fapi2", "fapi2-message-signing"
+PROFILES = (STANDARD, FAPI2, FAPI2_MESSAGE_SIGNING)
+
+# Names of what may be switched on; a client's metadata, a request's parameter and a line of discovery hang on each.
+BACKCHANNEL_LOGOUT = "backchannel_logout"
+FRONTCHANNEL_LOGOUT = "frontchannel_logout"
+SESSION_MANAGEMENT = "session_management"
+PAR = "pushed_authorization_requests"
+JAR = "request_objects"
+JARM = "jarm"
+DPOP = "dpop"
+MTLS = "mtls"
+ENCRYPTION = "encryption"
+SIGNED_USERINFO = "signed_userinfo"
+SIGNED_INTROSPECTION = "signed_introspection"
+RESOURCES = "resource_indicators"
+DEVICE = "device_authorization"
+CIBA = "ciba"
+TOKEN_EXCHANGE = "token_exchange"
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the pure rules need to know about the deployment. `config` fills it, once, at start.
+
+    `acr_values` are ordered, weakest first; `minimum_acr` is the least that is ever issued.
+    `features` are names from above. `loopback_http` is for demo and simulator only (R72).
+    """
+
+    issuer: str
+    scopes: tuple[str, ...] = STANDARD_SCOPES
+    acr_values: tuple[str, ...] = ("aal1", "aal2", "aal2-phr", "aal3")
+    minimum_acr: str = "aal2"
+    ui_locales: tuple[str, ...] = ("en",)
+    default_subject_type: str = "pairwise"
+    grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
+    response_modes: tuple[str, ...] = ("query",)
+    prompt_values: tuple[str, ...] = ("none", "login", "consent", "select_account", "create")
+    client_authentication_methods: tuple[str, ...] = (
+        "private_key_jwt",
+        "client_secret_basic",
+        "client_secret_post",
+        "none",
+    )
+    client_assertion_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
+    signing_algorithms: tuple[str, ...] = ("ES256", "RS256")
+    request_object_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
+    dpop_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
+    encryption_algorithms: tuple[str, ...] = ()
+    content_encryption_algorithms: tuple[str, ...] = ()
+    authorization_details_types: tuple[str, ...] = ()
+    features: frozenset[str] = frozenset({BACKCHANNEL_LOGOUT})
+    loopback_http: bool = False
+    # Whether a client may be registered without PKCE (R3); dynamic registration has its own answer.
+    pkce_may_be_waived: bool = True
+
+    def has(self, feature: str) -> bool:
+        """Whether the feature is switched on."""
+        return feature in self.features
+
+    def __post_init__(self) -> None:
+        """A level nobody knows would fail at the first citizen instead of at start (R74)."""
+        if self.minimum_acr not in self.acr_values:
+            raise ValueError(f"minimum_acr: {self.minimum_acr!r} is not one of acr_values {self.acr_values}")

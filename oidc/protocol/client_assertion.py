@@ -1,0 +1,98 @@
+"""Client authentication by a signed assertion: `private_key_jwt` (RFC 7523 section 3, R6)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from joserfc.jwk import Key
+
+from oidc.protocol.capabilities import FAPI2_ALGORITHMS, Capabilities
+from oidc.protocol.client import Client
+from oidc.protocol.errors import INVALID_CLIENT, ProtocolError
+from oidc.protocol.jwt import (
+    JwtKind,
+    parse_jwt,
+    read_instant,
+    require_current,
+    require_jti,
+    require_lifetime,
+    verify_jwt,
+)
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LONGEST, LONGEST_IN_FAPI = timedelta(hours=1), timedelta(minutes=10)
+
+KIND = JwtKind(
+    name="client assertion",
+    error=INVALID_CLIENT,
+    # The last is what the revision of RFC 7523 asks for.
+    typ=frozenset({None, "jwt", "client-authentication+jwt"}),
+    algorithms=(),
+)
+
+
+class UsedAssertion(msgspec.Struct, frozen=True):
+    """What remains to be done once: `jti` must be new for this client until `expires_at`.
+
+    `issued_at` is the earliest instant it can have been made.
+    """
+
+    jti: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+def client_named_by(assertion: str) -> str:
+    """The `sub` the assertion claims, unverified: whose keys to judge it by (RFC 7521 section 4.2)."""
+    subject = parse_jwt(assertion, KIND).claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise ProtocolError(INVALID_CLIENT, "The client assertion has no sub.")
+    return subject
+
+
+def verify_client_assertion(
+    assertion: str,
+    client: Client,
+    keys: Sequence[Key],
+    capabilities: Capabilities,
+    now: datetime,
+    *,
+    endpoints: Sequence[str] = (),
+) -> UsedAssertion:
+    """Every rule but the last: the caller must refuse a `jti` it has seen (RFC 7523 section 3, item 7).
+
+    `endpoints` are further audiences that a client of the `standard` profile may name: the token endpoint's URL and the
+    URL being called. Raises `invalid_client`.
+    """
+    kind = msgspec.structs.replace(KIND, algorithms=accepted_algorithms(client, capabilities))
+    claims = verify_jwt(assertion, keys, kind).claims
+    if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
+        raise ProtocolError(INVALID_CLIENT, "The iss and sub of the client assertion must be the client_id.")
+    require_audience(claims.get("aud"), client, capabilities.issuer, endpoints)
+    require_current(claims, kind, now, required=("exp",))
+    require_lifetime(claims, kind, now, longest := LONGEST_IN_FAPI if client.is_fapi else LONGEST)
+    jti = require_jti(claims, kind)
+    expires = read_instant(claims, "exp", kind) or 0.0
+    # Without iat it may have been made as early as its longest lifetime allows.
+    issued = read_instant(claims, "iat", kind) or expires - longest.total_seconds()
+    return UsedAssertion(jti, datetime.fromtimestamp(max(issued, 0.0), UTC), datetime.fromtimestamp(expires, UTC))
+
+
+def accepted_algorithms(client: Client, capabilities: Capabilities) -> tuple[str, ...]:
+    """The one it registered, else what its profile allows (FAPI 2.0 Security Profile section 5.4.1)."""
+    registered = client.metadata.token_endpoint_auth_signing_alg
+    allowed = tuple(
+        name for name in capabilities.client_assertion_algorithms if not client.is_fapi or name in FAPI2_ALGORITHMS
+    )
+    return tuple(name for name in allowed if name == registered) if registered else allowed
+
+
+def require_audience(audience: object, client: Client, issuer: str, endpoints: Sequence[str]) -> None:
+    """FAPI 2.0 section 5.3.2.1: our issuer as one string. Elsewhere libraries send endpoints, and lists of one."""
+    if client.is_fapi:
+        accepted = audience == issuer
+    else:
+        one = audience[0] if isinstance(audience, list) and len(audience) == 1 else audience
+        accepted = isinstance(one, str) and one in {issuer, *endpoints}
+    if not accepted:
+        raise ProtocolError(INVALID_CLIENT, "The aud of the client assertion must be our issuer.")

@@ -1,0 +1,148 @@
+"""Token requests: who is asking, for what grant type (RFC 6749 sections 2.3, 3.2, 4.1.3 and 6)."""
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterable
+
+import msgspec
+
+from oidc.protocol.client import Client
+from oidc.protocol.client_assertion import ASSERTION_TYPE, client_named_by
+from oidc.protocol.client_metadata import (
+    NO_AUTHENTICATION,
+    PRIVATE_KEY_JWT,
+    SECRET_BASIC,
+    SECRET_POST,
+    SELF_SIGNED_TLS,
+    TLS_CLIENT_AUTH,
+)
+from oidc.protocol.errors import INVALID_CLIENT, INVALID_GRANT, INVALID_REQUEST, INVALID_SCOPE, ProtocolError
+from oidc.protocol.parameters import Parameters, decode_text, read_form, split_scope
+
+MAX_TOKEN_REQUEST = 16_384
+BASIC = re.compile(r"basic +([A-Za-z0-9+/=]{1,4096})", re.IGNORECASE)
+
+
+class ClientCredentials(msgspec.Struct, frozen=True):
+    """How a client presented itself; nothing of it is proved yet.
+
+    `method` is `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or `none` where it gave its name alone
+    (a public client, or one that a certificate speaks for).
+    """
+
+    client_id: str
+    method: str
+    secret: str | None = None
+    assertion: str | None = None
+
+
+class TokenRequest(msgspec.Struct, frozen=True):
+    """The shared part of every token request; the rest is in `parameters`, for the grant type to read."""
+
+    grant_type: str
+    credentials: ClientCredentials
+    parameters: Parameters
+
+
+class CodeGrant(msgspec.Struct, frozen=True):
+    """RFC 6749 section 4.1.3."""
+
+    code: str
+    redirect_uri: str | None
+    code_verifier: str | None
+
+
+class RefreshGrant(msgspec.Struct, frozen=True):
+    """RFC 6749 section 6; an empty scope means all that was granted."""
+
+    refresh_token: str
+    scope: tuple[str, ...]
+
+
+def read_token_request(body: bytes, content_type: str | None, authorization: str | None) -> TokenRequest:
+    """`authorization` is the header of that name. Raises `invalid_request`, `invalid_client`."""
+    parameters = read_form(body, content_type, max_bytes=MAX_TOKEN_REQUEST)
+    return TokenRequest(
+        parameters.require("grant_type"), read_client_credentials(parameters, authorization), parameters
+    )
+
+
+def read_client_credentials(parameters: Parameters, authorization: str | None) -> ClientCredentials:
+    """RFC 6749 section 2.3: one method, not more (R12). Also for PAR, introspection, revocation, device and CIBA."""
+    basic = authorization is not None and authorization.lower().startswith("basic")
+    given = [basic, "client_secret" in parameters, "client_assertion" in parameters]
+    if sum(given) > 1:
+        raise ProtocolError(INVALID_REQUEST, "The client authenticates in more than one way.")
+    if basic:
+        credentials = read_basic(authorization or "")
+    elif "client_assertion" in parameters:
+        credentials = read_assertion(parameters)
+    elif "client_assertion_type" in parameters:
+        raise ProtocolError(INVALID_REQUEST, "The parameter client_assertion is missing.")
+    else:
+        secret, client_id = parameters.get("client_secret"), parameters.get("client_id")
+        if client_id is None:
+            raise ProtocolError(INVALID_CLIENT, "The client does not authenticate.")
+        credentials = ClientCredentials(client_id, SECRET_POST if secret else NO_AUTHENTICATION, secret)
+    if parameters.get("client_id") not in {None, credentials.client_id}:
+        raise ProtocolError(INVALID_CLIENT, "The client_id is not the one that authenticates.")
+    return credentials
+
+
+def read_basic(header: str) -> ClientCredentials:
+    """RFC 6749 section 2.3.1: both parts are form-encoded before they are joined."""
+    refused = ProtocolError(INVALID_CLIENT, "The Authorization header is not valid.")
+    match = BASIC.fullmatch(header.strip())
+    if match is None:
+        raise refused
+    try:
+        raw_id, colon, raw_secret = b64decode(match[1], validate=True).partition(b":")
+        client_id, secret = decode_text(raw_id), decode_text(raw_secret)
+    except (binascii.Error, ProtocolError) as error:
+        raise refused from error
+    if not colon or not client_id or not secret:
+        raise refused
+    return ClientCredentials(client_id, SECRET_BASIC, secret)
+
+
+def read_assertion(parameters: Parameters) -> ClientCredentials:
+    """RFC 7521 section 4.2: the assertion names the client; `client_id` may be left out."""
+    if parameters.get("client_assertion_type") != ASSERTION_TYPE:
+        raise ProtocolError(INVALID_CLIENT, f"The client_assertion_type must be {ASSERTION_TYPE}.")
+    assertion = parameters.require("client_assertion")
+    return ClientCredentials(client_named_by(assertion), PRIVATE_KEY_JWT, assertion=assertion)
+
+
+def require_registered_method(credentials: ClientCredentials, client: Client) -> None:
+    """OpenID Connect Registration section 2: a client authenticates as it registered, and in no weaker way."""
+    registered = client.metadata.token_endpoint_auth_method
+    by_name = credentials.method == NO_AUTHENTICATION and registered in {TLS_CLIENT_AUTH, SELF_SIGNED_TLS}
+    if credentials.method != registered and not by_name:
+        raise ProtocolError(INVALID_CLIENT, "The client is not registered for this way to authenticate.")
+
+
+def read_code_grant(parameters: Parameters) -> CodeGrant:
+    """RFC 6749 section 4.1.3, RFC 7636 section 4.5."""
+    return CodeGrant(parameters.require("code"), parameters.get("redirect_uri"), parameters.get("code_verifier"))
+
+
+def require_same_redirect_uri(asked: str | None, given: str) -> None:
+    """RFC 6749 section 4.1.3: `redirect_uri` is the one the code was asked with (R4)."""
+    if asked is None:
+        raise ProtocolError(INVALID_REQUEST, "The parameter redirect_uri is missing.")
+    if asked != given:
+        raise ProtocolError(INVALID_GRANT, "The redirect_uri is not the one of the authorization request.")
+
+
+def read_refresh_grant(parameters: Parameters) -> RefreshGrant:
+    """RFC 6749 section 6."""
+    return RefreshGrant(parameters.require("refresh_token"), split_scope(parameters.get("scope")))
+
+
+def narrow_scope(granted: Iterable[str], asked: tuple[str, ...]) -> tuple[str, ...]:
+    """RFC 6749 section 6: less than was granted, never more; all of it where nothing is asked."""
+    allowed = tuple(granted)
+    if not set(asked) <= set(allowed):
+        raise ProtocolError(INVALID_SCOPE, "The scope is more than was granted.")
+    return asked or allowed
