@@ -1,0 +1,128 @@
+"""The application: every package's doors, the dependencies they ask for by name, and the one mapping of errors."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp
+
+import identity.pages
+from accounts.errors import FreshSignInRequired, Refusal, SignInRequired
+from accounts.pages import history, home, profile
+from accounts.pages.page import N_, see_other
+from config.browser import Browsers
+from config.dependencies import dependencies
+from config.house import TEMPLATE_FOLDERS, House
+from config.logging import logger
+from config.site import pages as site_pages
+from config.site.errors import error_page
+from config.site.frame import Frame, Link, template_config
+from config.site.headers import HeaderPolicy, with_headers
+from config.site.static import read_assets, static_handler
+from identity.pages import (
+    enrol,
+    recovery,
+    recovery_codes,
+    register,
+    second_factor,
+    security,
+    security_passkey,
+    sessions,
+    sign_in,
+)
+from identity.pages import explanations as identity_explanations
+from identity.pages import panels as identity_panels
+from oidc.endpoints import (
+    authorize,
+    consent,
+    discovery,
+    end_session,
+    select_account,
+    services,
+    signed_out,
+    token,
+    userinfo,
+)
+from oidc.endpoints import explanations as oidc_explanations
+
+MAX_BODY = 64 * 1024
+"""Bytes (R73); `/token` takes less."""
+
+NAVIGATION = (
+    Link("/account", N_("Home")),
+    Link("/account/profile", N_("Your details")),
+    Link("/account/services", N_("Services")),
+    Link("/account/security", N_("Security")),
+    Link("/account/history", N_("History")),
+)
+
+DOORS = (
+    *(home, profile, history),
+    *(sign_in, second_factor, enrol, register, recovery_codes, recovery, security, security_passkey, sessions),
+    *(authorize, consent, select_account, token, userinfo, discovery, end_session, signed_out, services),
+    site_pages,
+)
+PANELS = (
+    home.profile_panel,
+    services.services_panel,
+    identity_panels.security_panel,
+    identity_panels.sessions_panel,
+    home.history_panel,
+)
+PASSKEY_SCRIPT = Path(identity.pages.__file__).with_name("passkey.js")
+
+log = logger("app")
+AnyRequest = Request[Any, Any, Any]
+
+
+def create_app(house: House) -> ASGIApp:
+    """The ASGI application of a house."""
+    settings = house.settings
+    browsers = Browsers(house.vault, settings.issuer)
+    assets = read_assets(house.theme, [PASSKEY_SCRIPT])
+    frame = Frame(
+        theme=house.theme,
+        assets=assets,
+        time_zone=settings.site.time_zone,
+        navigation=NAVIGATION,
+        explanations={**identity_explanations.EXPLANATIONS, **oidc_explanations.EXPLANATIONS},
+    )
+    app = Litestar(
+        route_handlers=[
+            *(handler for door in DOORS for handler in door.handlers),
+            static_handler(assets),
+        ],
+        dependencies=dependencies(house, browsers, PANELS),
+        exception_handlers={Refusal: refused, HTTPException: not_served, Exception: crashed},
+        guards=[browsers.verify_form],
+        before_request=browsers.remember,
+        before_send=[browsers.send_cookie],
+        template_config=template_config(frame, TEMPLATE_FOLDERS),
+        request_max_body_size=MAX_BODY,
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    return with_headers(app, HeaderPolicy(https=settings.is_secure))
+
+
+def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
+    """An expected "no": a sign-in first, or a page that says what happened and what to do."""
+    if isinstance(refusal, SignInRequired | FreshSignInRequired):
+        here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
+        fresh = "&fresh=1" if isinstance(refusal, FreshSignInRequired) else ""
+        return see_other(f"/sign-in?return_to={quote(here, safe='')}{fresh}")
+    log.info("refused", reason=refusal.reason, detail=refusal.detail, path=request.url.path, method=request.method)
+    return error_page(request, refusal.status, reason=refusal.reason, retry_after=refusal.retry_after)
+
+
+def not_served(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    """What the router itself refuses: no such page, wrong method, too large."""
+    return error_page(request, error.status_code, headers=error.headers)
+
+
+def crashed(request: AnyRequest, error: Exception) -> Response[Any]:
+    """Anything unforeseen: says nothing, logs everything."""
+    return error_page(request, 500, error=error)

@@ -1,0 +1,34 @@
+"""The engine: SQLite by default, PostgreSQL by one setting; autocommit, because `Transaction` alone says BEGIN."""
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+
+def open_engine(url: str, pool_size: int = 10, *, durable: bool = True) -> AsyncEngine:
+    """An engine for `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://...`. `durable=False` (demo, simulator) lets
+    SQLite lose its last transactions when the machine, not the process, dies."""
+    if url.startswith("sqlite"):
+        engine = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_size=pool_size, max_overflow=0)
+        event.listen(engine.sync_engine, "connect", _prepare_durable if durable else _prepare_quick)
+        return engine
+    return create_async_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=pool_size, max_overflow=0, pool_timeout=5, pool_pre_ping=False
+    )
+
+
+def _prepare_durable(connection: Any, _: ConnectionPoolEntry) -> None:
+    _prepare(connection, "FULL")
+
+
+def _prepare_quick(connection: Any, _: ConnectionPoolEntry) -> None:
+    _prepare(connection, "NORMAL")
+
+
+def _prepare(connection: Any, synchronous: str) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

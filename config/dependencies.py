@@ -1,0 +1,122 @@
+"""What handlers ask for by name: one transaction, one instant, who is there, and what the house holds."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+
+from litestar import Request
+from litestar.di import NamedDependency, Provide
+
+from accounts.citizen import Browser, Citizen, FreshCitizen, Panel
+from accounts.database import Transaction
+from accounts.errors import FreshSignInRequired, Refusal, SignInRequired
+from config.browser import Browsers
+from config.house import House
+from config.site.frame import language_of
+from identity.pages.cookies import session_cookie_name
+from identity.session import SessionView, find_session, is_due_for_touch, touch
+from oidc.services import services_of
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> dict[str, Provide]:
+    """What handlers may ask for, by name."""
+    policy = house.identity_policy
+    session_cookie = session_cookie_name(house.settings.is_secure)
+
+    async def db() -> AsyncIterator[Transaction]:
+        async with house.database.begin() as transaction:
+            yield transaction
+
+    def browser(request: AnyRequest) -> Browser:
+        return browsers.browser_of(request)
+
+    async def session(
+        request: AnyRequest, db: NamedDependency[Transaction], now: NamedDependency[datetime]
+    ) -> SessionView | None:
+        found = await find_session(db, request.cookies.get(session_cookie), now)
+        if found is not None and found.locale:
+            # Outranked by what a handler sets (ui_locales), outranks what the browser wishes.
+            request.state["languages"] = (found.locale,)
+        return found
+
+    async def citizen(
+        request: AnyRequest,
+        db: NamedDependency[Transaction],
+        now: NamedDependency[datetime],
+        session: NamedDependency[SessionView | None],
+    ) -> Citizen:
+        if session is None:
+            raise SignInRequired
+        if session.account_state != "active":
+            raise Refusal(f"account_{session.account_state}", status=403)
+        if is_due_for_touch(session, policy.session, now):
+            await touch(db, session, policy.session, now)
+        return Citizen(session.account_id, session.id, session.acr, session.amr, session.auth_time, session.locale)
+
+    def fresh_citizen(citizen: NamedDependency[Citizen], now: NamedDependency[datetime]) -> FreshCitizen:
+        if now - citizen.auth_time > policy.session.fresh:
+            raise FreshSignInRequired
+        return FreshCitizen(
+            citizen.account_id, citizen.session_id, citizen.acr, citizen.amr, citizen.auth_time, citizen.locale
+        )
+
+    def language(request: AnyRequest) -> str:
+        return language_of(request)
+
+    def address(request: AnyRequest) -> str:
+        return client_address(request, house)
+
+    def value(held: Any) -> Provide:
+        return Provide(lambda: held, sync_to_thread=False, use_cache=True)
+
+    return {
+        "db": Provide(db),
+        "now": Provide(house.clock.now, sync_to_thread=False),
+        "browser": Provide(browser, sync_to_thread=False),
+        "session": Provide(session),
+        "citizen": Provide(citizen),
+        "fresh_citizen": Provide(fresh_citizen, sync_to_thread=False),
+        "language": Provide(language, sync_to_thread=False),
+        "address": Provide(address, sync_to_thread=False),
+        "vault": value(house.vault),
+        "store": value(house.store),
+        "hasher": value(house.hasher),
+        "identity_policy": value(policy),
+        "provider": value(house.provider),
+        "site_name": value(policy.totp_issuer),
+        "secure_cookies": value(house.settings.is_secure),
+        "panels": value(panels),
+        "services_of": value(partial(services_of, house.provider)),
+    }
+
+
+def client_address(request: AnyRequest, house: House) -> str:
+    """The client's address: the peer's, or what a listed proxy says of it (R71). The rightmost entry that no listed
+    proxy made is the one that can be believed."""
+    peer = request.client.host if request.client else ""
+    if not house.trusted_proxies or not _is_trusted(peer, house):
+        return peer
+    for entry in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+        entry = entry.strip()
+        if not _is_address(entry):
+            return peer
+        if not _is_trusted(entry, house):
+            return entry
+        peer = entry
+    return peer
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_trusted(text: str, house: House) -> bool:
+    return _is_address(text) and any(ip_address(text) in network for network in house.trusted_proxies)

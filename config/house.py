@@ -1,0 +1,150 @@
+"""One process' house: what the settings become before the first request."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from importlib.resources import files
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from accounts.database import Database
+from accounts.errors import Refusal
+from accounts.notification import Message
+from accounts.outbox import Leased
+from accounts.store import Store
+from accounts.vault import Vault
+from config.clock import Clock
+from config.database import open_engine
+from config.keys import read_keys
+from config.mail import Messages, Smtp, Transport
+from config.settings import Settings, SettingsError
+from config.site.languages import LANGUAGES
+from config.site.theme import Theme, ThemeError, read_theme
+from config.store import open_store
+from config.worker import Handler, Worker
+from identity.assurance import AssurancePolicy
+from identity.passkey import PasskeyPolicy
+from identity.password import Hasher, PasswordPolicy
+from identity.policy import IdentityPolicy
+from identity.session import SESSION_ENDED, SessionPolicy
+from identity.throttle import ThrottlePolicy
+from oidc.fetcher import Fetcher
+from oidc.protocol.capabilities import Capabilities
+from oidc.protocol.errors import ProtocolError
+from oidc.provider import Provider, ProviderPolicy, new_provider
+
+TEMPLATE_FOLDERS = tuple(
+    Path(str(files(package) / "templates"))
+    for package in ("accounts.pages", "identity.pages", "oidc.endpoints", "config.site")
+)
+
+
+class House:
+    """Everything that lives as long as the process: opened once, closed once."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, database: Database, store: Store, vault: Vault, transport: Transport
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = database
+        self.store = store
+        self.vault = vault
+        self.transport = transport
+        self.theme = _theme(settings)
+        self.identity_policy = _identity_policy(settings, self.theme)
+        self.hasher = Hasher(vault)
+        self.provider = _provider(settings, vault)
+        self.trusted_proxies = tuple(ip_network(network) for network in settings.proxy.trusted)
+        self._messages = Messages(self.theme, TEMPLATE_FOLDERS)
+
+    @staticmethod
+    async def open(settings: Settings, clock: Clock, transport: Transport | None = None) -> "House":
+        """Read keys, open database and store. Raises `SettingsError`."""
+        vault = Vault(read_keys(Path(settings.keys.directory)))
+        engine = open_engine(settings.database.url, settings.database.pool_size, durable=not settings.is_throwaway)
+        # In a throw-away service nothing was issued before it began: whatever is offered may be new.
+        born_at = clock.now() - timedelta(days=1) if settings.is_throwaway else clock.now()
+        return House(
+            settings,
+            clock,
+            Database(engine, keep=(Refusal, ProtocolError)),
+            await open_store(settings.store.url, born_at),
+            vault,
+            transport or Smtp(settings.mail.url, settings.mail.sender),
+        )
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.provider.fetcher.close()
+        self.hasher.close()
+        await self.store.close()
+        await self.database.engine.dispose()
+
+    def worker(self, pause: float = 0.5) -> Worker:
+        """The outbox worker of this house."""
+        return Worker(self.database, self.vault, self.clock, self._handlers(), pause)
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        from oidc.logout import deliver_logout, spread_logout
+
+        logout = (self.provider, self.database, self.vault)
+        return {
+            "message": self._send_message,
+            SESSION_ENDED: partial(spread_logout, *logout),
+            "logout_token": partial(deliver_logout, *logout),
+        }
+
+    async def _send_message(self, work: Leased, _now: object) -> None:
+        payload = work.payload
+        await self.transport.send(
+            self._messages.render(
+                Message(payload["channel"], payload["to"], payload["template"], payload["language"], payload["values"])
+            )
+        )
+
+
+def _theme(settings: Settings) -> Theme:
+    try:
+        return read_theme(Path(settings.site.theme) if settings.site.theme else None)
+    except ThemeError as error:
+        raise SettingsError(f"site.theme: {error}") from None
+
+
+def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
+    host = urlsplit(settings.issuer).hostname or ""
+    name = theme.name_in("en") or "Citizen Account"
+    return IdentityPolicy(
+        session=SessionPolicy(
+            absolute=timedelta(seconds=settings.session.absolute),
+            idle=timedelta(seconds=settings.session.idle),
+            fresh=timedelta(seconds=settings.session.fresh),
+        ),
+        assurance=AssurancePolicy(levels=settings.assurance.levels, minimum=settings.assurance.minimum),
+        password=PasswordPolicy(breached_file=settings.password.breached_file or None),
+        throttle=ThrottlePolicy(per_address=settings.throttle.per_address),
+        passkey=PasskeyPolicy(rp_id=host, rp_name=name, origins=(settings.issuer,)),
+        totp_issuer=name,
+    )
+
+
+def _provider(settings: Settings, vault: Vault) -> Provider:
+    lifetime = settings.lifetime
+    return new_provider(
+        Capabilities(
+            issuer=settings.issuer,
+            acr_values=settings.assurance.levels,
+            minimum_acr=settings.assurance.minimum,
+            ui_locales=tuple(LANGUAGES),
+            loopback_http=settings.is_throwaway,
+        ),
+        ProviderPolicy(
+            code=timedelta(seconds=lifetime.code),
+            access_token=timedelta(seconds=lifetime.access_token),
+            id_token=timedelta(seconds=lifetime.id_token),
+            refresh_token=timedelta(seconds=lifetime.refresh_token),
+        ),
+        vault,
+        Fetcher(allow_loopback=settings.is_throwaway),
+    )

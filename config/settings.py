@@ -1,0 +1,233 @@
+"""Settings: one TOML file, then the environment, then the command line; what is unsafe or wrong names its key (R74)."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+PREFIX = "IDENTITY_"
+Mode = Literal["production", "demo", "simulator"]
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class SettingsError(Exception):
+    """A setting is missing, wrong or unsafe. The message names the key and says what to do."""
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the truth is kept."""
+
+    url: str = "sqlite+aiosqlite:///identity.sqlite"
+    pool_size: int = 10
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where what may be lost is kept: `memory://` for one process, `redis://host:port/db` for more."""
+
+    url: str = "memory://"
+
+
+class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The folder with `wrapping.key`, `blind_index.key` and `pepper.key`."""
+
+    directory: str = "keys"
+
+
+class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service listens: an address, not a name."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    outbox_worker: bool = True
+    """Whether the outbox worker runs inside the serving process (one process) or by `identity worker`."""
+
+
+class AssuranceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The names of the four levels, weakest first, and the least that any sign-in reaches."""
+
+    levels: tuple[str, str, str, str] = ("aal1", "aal2", "aal2-phr", "aal3")
+    minimum: str = "aal2"
+
+
+class ThrottleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Attempts from one address in ten minutes."""
+
+    per_address: int = 100
+
+
+class LifetimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds."""
+
+    code: int = 60
+    access_token: int = 600
+    refresh_token: int = 30 * 86400
+    id_token: int = 600
+
+
+class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds until a session that is not used ends, until any session ends, and until a sign-in is no longer fresh."""
+
+    idle: int = 1800
+    absolute: int = 12 * 3600
+    fresh: int = 300
+
+
+class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How mail leaves: `smtp://` or `smtps://user:password@host:port`. Production needs it."""
+
+    url: str = ""
+    sender: str = ""
+
+
+class ProxySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Networks whose `X-Forwarded-For` is believed (R71)."""
+
+    trusted: tuple[str, ...] = ()
+
+
+class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A theme file of the government's own, and its time zone."""
+
+    theme: str = ""
+    time_zone: str = "UTC"
+
+
+class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A larger list of breached passwords, one a line, sorted."""
+
+    breached_file: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an operator can set."""
+
+    issuer: str
+    mode: Mode = "production"
+    database: DatabaseSettings = DatabaseSettings()
+    store: StoreSettings = StoreSettings()
+    keys: KeySettings = KeySettings()
+    listen: ListenSettings = ListenSettings()
+    assurance: AssuranceSettings = AssuranceSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
+    lifetime: LifetimeSettings = LifetimeSettings()
+    session: SessionSettings = SessionSettings()
+    mail: MailSettings = MailSettings()
+    proxy: ProxySettings = ProxySettings()
+    site: SiteSettings = SiteSettings()
+    password: PasswordSettings = PasswordSettings()
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the issuer is https. Plain http is for loopback in the demo and the simulator alone."""
+        return self.issuer.startswith("https://")
+
+    @property
+    def is_throwaway(self) -> bool:
+        """The demo and the simulator: loopback addresses are allowed, and test people exist."""
+        return self.mode != "production"
+
+
+def read_settings(
+    path: Path | None, environment: Mapping[str, str], overrides: Sequence[tuple[str, str]] = ()
+) -> Settings:
+    """Read, merge and verify settings. Raises `SettingsError`.
+
+    The environment's names are `IDENTITY_SECTION__KEY`, or `IDENTITY_SECTION__KEY_FILE` for a file with the value;
+    overrides are dotted keys (`lifetime.code`, "30").
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(f"{path}: no such settings file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from None
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX) and name != PREFIX + "SETTINGS":
+            _put(tree, *_from_environment(name, value))
+    for key, value in overrides:
+        _put(tree, key, value)
+    try:
+        settings = msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_named(str(error))) from None
+    problems = list(_problems(settings))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _from_environment(name: str, value: str) -> tuple[str, str]:
+    key = name.removeprefix(PREFIX).lower().replace("__", ".")
+    if key.endswith("_file") and key != "password.breached_file":
+        key = key.removesuffix("_file")
+        try:
+            value = Path(value).read_text("utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{key}: the file that {name} names cannot be read ({error.strerror})") from None
+    return key, value
+
+
+def _put(tree: dict[str, Any], key: str, value: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = tree.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"{key}: {section} is a value, not a section")
+        tree = inner
+    # The only lists are networks and level names: commas separate them outside TOML.
+    tree[last] = [part.strip() for part in value.split(",") if part.strip()] if last in ("trusted", "levels") else value
+
+
+def _named(message: str) -> str:
+    """msgspec ends with "- at `$.session.idle`": say the key first, as it is written in the file."""
+    text, _, at = message.partition(" - at `$")
+    key = at.rstrip("`").lstrip(".")
+    return f"{key}: {text}" if key else text.replace("Object missing required field `issuer`", "issuer: it must be set")
+
+
+def _problems(settings: Settings) -> list[str]:
+    problems = []
+    issuer = urlsplit(settings.issuer)
+    if issuer.scheme not in ("https", "http") or not issuer.hostname or issuer.query or issuer.fragment:
+        problems.append("issuer: a URL like https://account.example.gov, without query and fragment")
+    if settings.issuer.endswith("/"):
+        problems.append("issuer: no slash at the end; relying parties compare it byte for byte")
+    if issuer.scheme == "http" and not (settings.is_throwaway and issuer.hostname in LOOPBACK):
+        problems.append("issuer: must be https (http is for loopback in the demo and the simulator)")
+    for section in ("lifetime", "session"):
+        for key, value in msgspec.structs.asdict(getattr(settings, section)).items():
+            if value <= 0:
+                problems.append(f"{section}.{key}: a number of seconds above 0")
+    if settings.lifetime.code > 60:
+        problems.append("lifetime.code: at most 60 seconds (R4, FAPI 2.0)")
+    if settings.session.idle > settings.session.absolute:
+        problems.append("session.idle: must not be longer than session.absolute")
+    if len(set(settings.assurance.levels)) != 4:
+        problems.append("assurance.levels: four different names, the weakest first")
+    elif settings.assurance.minimum not in settings.assurance.levels:
+        problems.append(f"assurance.minimum: one of {', '.join(settings.assurance.levels)}")
+    if settings.throttle.per_address < 1:
+        problems.append("throttle.per_address: at least 1")
+    if not settings.database.url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
+        problems.append("database.url: sqlite+aiosqlite:///FILE or postgresql+psycopg://user@host/name")
+    if not settings.store.url.startswith(("redis://", "rediss://", "unix://")) and settings.store.url != "memory://":
+        problems.append("store.url: memory:// or redis://host:port/number")
+    if settings.store.url == "memory://" and settings.listen.workers > 1:
+        problems.append("store.url: more than one worker needs a shared store (redis://...)")
+    for network in settings.proxy.trusted:
+        try:
+            ip_network(network)
+        except ValueError:
+            problems.append(f"proxy.trusted: {network!r} is not a network like 10.0.0.0/8")
+    if settings.mode == "production" and not (settings.mail.url and settings.mail.sender):
+        problems.append("mail.url, mail.sender: must be set; without mail nobody can create an account or get back in")
+    if settings.mail.url and urlsplit(settings.mail.url).scheme not in ("smtp", "smtps"):
+        problems.append("mail.url: smtp://host:port (STARTTLS) or smtps://host:port")
+    return problems

@@ -1,0 +1,88 @@
+"""The outbox worker: leases what is due, does each piece apart, writes down how it went (accounts/outbox.py)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+
+from accounts.database import Database
+from accounts.outbox import Leased, finish, lease, postpone
+from accounts.vault import Vault
+from config.clock import Clock
+from config.logging import logger
+
+Handler = Callable[[Leased, datetime], Awaitable[None]]
+"""Does one piece of work; raises to have it tried again. What it does, it may do twice."""
+
+BATCH = 20
+log = logger("worker")
+
+
+class Worker:
+    """Works until it is told to stop. One slow or dead receiver delays no other: each piece is a task of its own."""
+
+    def __init__(
+        self, database: Database, vault: Vault, clock: Clock, handlers: Mapping[str, Handler], pause: float = 0.5
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._handlers = handlers
+        self._pause = pause
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Ask the worker to finish what it holds and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. What was leased and not finished comes back to another worker by itself."""
+        while not self._stopping.is_set():
+            try:
+                leased = await self.step()
+            except Exception:
+                # The database is away: nothing is lost, the rows wait.
+                log.exception("outbox_unreachable")
+                leased = 0
+            if leased < BATCH:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), self._pause)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=3)
+
+    async def step(self) -> int:
+        """Lease what is due now and start it; how many pieces that were."""
+        room = 4 * BATCH - len(self._tasks)
+        if room <= 0:
+            return 0
+        async with self._database.begin() as db:
+            leased = await lease(db, self._vault, self._clock.now(), min(BATCH, room))
+        for work in leased:
+            task = asyncio.create_task(self._do(work))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(leased)
+
+    async def drain(self) -> None:
+        """Do all that is due, and wait for it (tests, and commands that exit)."""
+        while await self.step() or self._tasks:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+
+    async def _do(self, work: Leased) -> None:
+        handler = self._handlers.get(work.kind)
+        failure = f"no handler for {work.kind}" if handler is None else ""
+        if handler is not None:
+            try:
+                await handler(work, self._clock.now())
+            except Exception as error:
+                # The text of an exception may hold an address; its type does not.
+                failure = type(error).__name__
+                log.warning("outbox_failed", kind=work.kind, id=str(work.id), attempt=work.attempt, error=failure)
+        async with self._database.begin() as db:
+            now = self._clock.now()
+            if not failure:
+                await finish(db, work, now)
+            elif not await postpone(db, work, failure, now):
+                log.error("outbox_gave_up", kind=work.kind, id=str(work.id), attempts=work.attempt, error=failure)
