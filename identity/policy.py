@@ -1,0 +1,25 @@
+"""What identity needs to know of a deployment, in one frozen value that `config` fills and hands down."""
+
+from datetime import timedelta
+
+import msgspec
+
+from identity.assurance import AssurancePolicy
+from identity.passkey import PasskeyPolicy
+from identity.password import PasswordPolicy
+from identity.session import SessionPolicy
+from identity.throttle import ThrottlePolicy
+
+
+class IdentityPolicy(msgspec.Struct, frozen=True):
+    """The policies of every part of this package."""
+
+    passkey: PasskeyPolicy
+    totp_issuer: str
+    """The name an authenticator app shows beside the code."""
+    session: SessionPolicy = SessionPolicy()
+    assurance: AssurancePolicy = AssurancePolicy()
+    password: PasswordPolicy = PasswordPolicy()
+    throttle: ThrottlePolicy = ThrottlePolicy()
+    sign_in_lifetime: timedelta = timedelta(hours=1)
+    """How long a started sign-in waits for its citizen."""
