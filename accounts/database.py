@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -179,10 +179,8 @@ class Database:
             await db.commit()
             raise
         except BaseException:
-            try:
+            with suppress(DBAPIError):  # the connection itself may be gone: then the database has rolled back already
                 await db.rollback()
-            except DBAPIError:  # the connection itself is gone: the database has rolled back already
-                pass
             raise
         else:
             await db.commit()
