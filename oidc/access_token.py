@@ -1,0 +1,50 @@
+"""Access tokens: opaque, one row each, worth as much as the grant they lean on."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from accounts.database import Base, Instant, Json, Transaction, digest, new_secret
+
+
+class AccessToken(Base):
+    __tablename__ = "access_token"
+    __table_args__ = (Index("ix_access_token_expires", "expires_at"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    grant_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("oidc_grant.id"))
+    client_id: Mapped[str] = mapped_column(String(255))
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    audience: Mapped[list[str] | None] = mapped_column(Json)
+    """The resources it was narrowed to (RFC 8707)."""
+    dpop_jkt: Mapped[str | None] = mapped_column(String(64))
+    certificate_thumbprint: Mapped[str | None] = mapped_column(String(64))
+    """`x5t#S256` (RFC 8705 section 3.1)."""
+    issued_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+async def issue_access_token(
+    db: Transaction,
+    grant_id: UUID,
+    client_id: str,
+    scopes: Collection[str],
+    lifetime: timedelta,
+    now: datetime,
+) -> str:
+    """A new token; only its digest is kept. The caller has seen in this transaction that the grant stands."""
+    token = new_secret()
+    await db.execute(
+        insert(AccessToken).values(
+            digest=digest(token),
+            grant_id=grant_id,
+            client_id=client_id,
+            scopes=list(scopes),
+            issued_at=now,
+            expires_at=now + lifetime,
+        )
+    )
+    return token

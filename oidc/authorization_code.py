@@ -1,0 +1,144 @@
+"""Authorization codes: issued once, spent once, good for a minute (RFC 6749 section 4.1.2, R4)."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, Uuid, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from accounts.database import Base, Instant, Transaction, digest, new_secret
+from accounts.vault import Vault
+from identity.session import SessionView
+from oidc.client import RegisteredClient
+from oidc.grant import GrantView, find_standing_grant, open_grant, revoke_grant, standing_grant
+from oidc.protocol.authorization import AuthorizationRequest
+from oidc.protocol.errors import INVALID_GRANT, ProtocolError
+from oidc.protocol.pkce import verify_code_verifier
+from oidc.protocol.token_request import CodeGrant, require_same_redirect_uri
+from oidc.provider import ProviderPolicy
+from oidc.subject import sid_of, subject_of
+
+
+class AuthorizationCode(Base):
+    __tablename__ = "authorization_code"
+    __table_args__ = (Index("ix_authorization_code_expires", "expires_at"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    grant_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("oidc_grant.id"))
+    client_id: Mapped[str] = mapped_column(String(255))
+    redirect_uri: Mapped[str] = mapped_column(String(2048))
+    code_challenge: Mapped[str | None] = mapped_column(String(64))
+    nonce: Mapped[str | None] = mapped_column(Text)
+    dpop_jkt: Mapped[str | None] = mapped_column(String(64))
+    """The key that alone may redeem it (RFC 9449 section 10)."""
+    issued_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+    redeemed_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class RedeemedCode(msgspec.Struct, frozen=True):
+    """What a code was worth."""
+
+    grant: GrantView
+    nonce: str | None
+
+
+async def issue_code(
+    db: Transaction,
+    vault: Vault,
+    policy: ProviderPolicy,
+    *,
+    client: RegisteredClient,
+    session: SessionView,
+    consent_id: UUID,
+    request: AuthorizationRequest,
+    scopes: Collection[str],
+    now: datetime,
+) -> str:
+    """A new grant and the code for it. `scopes` are those granted: `offline_access` among them lets the grant outlive
+    the session. What the ID token will say of the sign-in is what the session says now."""
+    sector = client.subject_sector
+    grant_id = await open_grant(
+        db,
+        account_id=session.account_id,
+        client_id=client.client_id,
+        session_id=session.id,
+        consent_id=consent_id,
+        sub=await subject_of(db, session.account_id, sector, now),
+        sid=sid_of(vault, session.id, sector),
+        scopes=scopes,
+        claims=msgspec.to_builtins(request.claims),
+        acr=session.acr,
+        amr=session.amr,
+        auth_time=session.auth_time,
+        now=now,
+    )
+    code = new_secret()
+    await db.execute(
+        insert(AuthorizationCode).values(
+            digest=digest(code),
+            grant_id=grant_id,
+            client_id=client.client_id,
+            redirect_uri=request.redirect_uri,
+            code_challenge=request.code_challenge,
+            nonce=request.nonce,
+            dpop_jkt=request.dpop_jkt,
+            issued_at=now,
+            expires_at=now + policy.code,
+        )
+    )
+    return code
+
+
+async def redeem(db: Transaction, client: RegisteredClient, asked: CodeGrant, now: datetime) -> RedeemedCode:
+    """Spend the code. Of many that race, the database lets one through.
+
+    A code that exists is spent by whoever presents it, also by the wrong client, with the wrong redirect URI or with
+    the wrong verifier: it has leaked or its owner is confused, and a second guess is worth more to a thief than to
+    either (RFC 9700 section 4.5). Its grant, which has given nothing yet, is revoked with it.
+    Presented again by its own client, a redeemed code revokes what it gave (RFC 6749 section 4.1.2). Another client
+    that presents a redeemed code learns and changes nothing.
+    """
+    spent = await db.first(
+        update(AuthorizationCode)
+        .where(AuthorizationCode.digest == digest(asked.code))
+        .where(AuthorizationCode.redeemed_at.is_(None), AuthorizationCode.expires_at > now)
+        .where(standing_grant(AuthorizationCode.grant_id, now))
+        .values(redeemed_at=now)
+        .returning(
+            AuthorizationCode.grant_id,
+            AuthorizationCode.client_id,
+            AuthorizationCode.redirect_uri,
+            AuthorizationCode.code_challenge,
+            AuthorizationCode.nonce,
+        )
+    )
+    if spent is None:
+        await _revoke_if_replayed(db, client, asked.code, now)
+        raise ProtocolError(INVALID_GRANT, "The code is not valid.")
+    try:
+        if spent.client_id != client.client_id:
+            raise ProtocolError(INVALID_GRANT, "The code is not valid.", detail="the code of another client")
+        require_same_redirect_uri(asked.redirect_uri, spent.redirect_uri)
+        verify_code_verifier(spent.code_challenge, asked.code_verifier)
+    except ProtocolError:
+        await revoke_grant(db, spent.grant_id, "code_misused", now)
+        raise
+    grant = await find_standing_grant(db, spent.grant_id, now)
+    if grant is None:  # it ended between two statements
+        raise ProtocolError(INVALID_GRANT, "The code is not valid.")
+    return RedeemedCode(grant, spent.nonce)
+
+
+async def _revoke_if_replayed(db: Transaction, client: RegisteredClient, code: str, now: datetime) -> None:
+    replayed = await db.scalar(
+        select(AuthorizationCode.grant_id).where(
+            AuthorizationCode.digest == digest(code),
+            AuthorizationCode.client_id == client.client_id,
+            AuthorizationCode.redeemed_at.is_not(None),
+        )
+    )
+    if replayed is not None:
+        await revoke_grant(db, replayed, "code_replayed", now)

@@ -1,0 +1,226 @@
+"""Grants: a client's live access born from one authorization, and the one condition under which it stands."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Boolean, ColumnElement, ForeignKey, Index, Select, String, Uuid, func, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from accounts.account import Account
+from accounts.consent import Consent
+from accounts.database import Base, Instant, Json, Transaction, new_id
+from identity.session import Session, is_alive
+
+RevokeReason = Literal["code_replayed", "code_misused", "refresh_reused", "revoked_by_client", "revoked_by_operator"]
+
+
+class Grant(Base):
+    # "grant" is a reserved word of SQL.
+    __tablename__ = "oidc_grant"
+    __table_args__ = (
+        Index("ix_oidc_grant_session", "session_id"),
+        Index("ix_oidc_grant_account", "account_id", "client_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("account.id"))
+    client_id: Mapped[str] = mapped_column(String(255), ForeignKey("client.client_id"))
+    session_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("session.id"))
+    """The session it was born in; null where there was no browser."""
+    is_offline: Mapped[bool] = mapped_column(Boolean)
+    """`offline_access` was agreed to: it outlives its session."""
+    consent_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("consent.id"))
+    sub: Mapped[str] = mapped_column(String(64))
+    sid: Mapped[str | None] = mapped_column(String(64))
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    claims: Mapped[dict[str, Any]] = mapped_column(Json)
+    """The `claims` parameter, as `oidc.protocol.claims.ClaimsAsked`."""
+    acr: Mapped[str] = mapped_column(String(64))
+    amr: Mapped[list[str]] = mapped_column(Json)
+    auth_time: Mapped[datetime] = mapped_column(Instant)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    revoke_reason: Mapped[str | None] = mapped_column(String(24))
+
+
+class GrantView(msgspec.Struct, frozen=True):
+    """What tokens are made from."""
+
+    id: UUID
+    account_id: UUID
+    client_id: str
+    session_id: UUID | None
+    is_offline: bool
+    consent_id: UUID
+    sub: str
+    sid: str | None
+    scopes: tuple[str, ...]
+    claims: dict[str, Any]
+    acr: str
+    amr: tuple[str, ...]
+    auth_time: datetime
+    created_at: datetime
+
+
+class SessionService(msgspec.Struct, frozen=True):
+    """A service that a session has signed in to, and how that service knows the citizen and the session."""
+
+    session_id: UUID
+    client_id: str
+    sub: str
+    sid: str
+
+
+GRANT_COLUMNS = (
+    Grant.id,
+    Grant.account_id,
+    Grant.client_id,
+    Grant.session_id,
+    Grant.is_offline,
+    Grant.consent_id,
+    Grant.sub,
+    Grant.sid,
+    Grant.scopes,
+    Grant.claims,
+    Grant.acr,
+    Grant.amr,
+    Grant.auth_time,
+    Grant.created_at,
+)
+
+
+def stands(now: datetime) -> ColumnElement[bool]:
+    """The one condition under which a grant counts, for every statement that joins what `leaning` joins: it is not
+    revoked, its consent has not ended, its account is active, and its session is alive unless it outlives it."""
+    return (
+        Grant.revoked_at.is_(None)
+        & Consent.ended_at.is_(None)
+        & (Account.state == "active")
+        & (Grant.is_offline | (Session.id.is_not(None) & is_alive(now)))
+    )
+
+
+def leaning(query: Select[Any]) -> Select[Any]:
+    """Join to a grant what it leans on: consent, account, and (where there is one) session."""
+    return (
+        query.join(Consent, Consent.id == Grant.consent_id)
+        .join(Account, Account.id == Grant.account_id)
+        .outerjoin(Session, Session.id == Grant.session_id)
+    )
+
+
+def standing_grant(grant_id: Any, now: datetime) -> ColumnElement[bool]:
+    """`stands` as an EXISTS, for an UPDATE of a row that has the column `grant_id`."""
+    return (
+        leaning(select(1).select_from(Grant))
+        .where(Grant.id == grant_id, stands(now))
+        .correlate_except(Grant, Consent, Account, Session)
+        .exists()
+    )
+
+
+def grant_view(row: Any) -> GrantView:
+    """A row of `GRANT_COLUMNS` as a value."""
+    return GrantView(
+        row.id,
+        row.account_id,
+        row.client_id,
+        row.session_id,
+        row.is_offline,
+        row.consent_id,
+        row.sub,
+        row.sid,
+        tuple(row.scopes),
+        row.claims,
+        row.acr,
+        tuple(row.amr),
+        row.auth_time,
+        row.created_at,
+    )
+
+
+async def open_grant(
+    db: Transaction,
+    *,
+    account_id: UUID,
+    client_id: str,
+    session_id: UUID | None,
+    consent_id: UUID,
+    sub: str,
+    sid: str | None,
+    scopes: Collection[str],
+    claims: dict[str, Any],
+    acr: str,
+    amr: Collection[str],
+    auth_time: datetime,
+    now: datetime,
+) -> UUID:
+    """A new grant."""
+    grant_id = new_id(now)
+    await db.execute(
+        insert(Grant).values(
+            id=grant_id,
+            account_id=account_id,
+            client_id=client_id,
+            session_id=session_id,
+            is_offline="offline_access" in scopes,
+            consent_id=consent_id,
+            sub=sub,
+            sid=sid,
+            scopes=list(scopes),
+            claims=claims,
+            acr=acr,
+            amr=list(amr),
+            auth_time=auth_time,
+            created_at=now,
+        )
+    )
+    return grant_id
+
+
+async def find_standing_grant(db: Transaction, grant_id: UUID, now: datetime) -> GrantView | None:
+    """The grant, if it stands."""
+    row = await db.first(leaning(select(*GRANT_COLUMNS).select_from(Grant)).where(Grant.id == grant_id, stands(now)))
+    return None if row is None else grant_view(row)
+
+
+async def revoke_grant(db: Transaction, grant_id: UUID, reason: RevokeReason, now: datetime) -> bool:
+    """Every code and token of it is dead at once. False when it was revoked before."""
+    revoked = await db.execute(
+        update(Grant)
+        .where(Grant.id == grant_id, Grant.revoked_at.is_(None))
+        .values(revoked_at=now, revoke_reason=reason)
+    )
+    return revoked.rowcount == 1
+
+
+async def services_of_sessions(db: Transaction, session_ids: Sequence[UUID]) -> list[SessionService]:
+    """Which services each session has signed in to, each once, revoked grants included: they may still hold a
+    session of their own."""
+    if not session_ids:
+        return []
+    rows = await db.all(
+        select(Grant.session_id, Grant.client_id, Grant.sub, Grant.sid)
+        .where(Grant.session_id.in_(session_ids), Grant.sid.is_not(None))
+        .distinct()
+    )
+    return [SessionService(row.session_id, row.client_id, row.sub, row.sid) for row in rows]
+
+
+async def sessions_of_service(
+    db: Transaction, account_id: UUID, client_id: str, limit: int = 100
+) -> list[SessionService]:
+    """The sessions, alive or not, in which this citizen signed in to this service, the latest first (for the logout
+    tokens that follow a withdrawal)."""
+    rows = await db.all(
+        select(Grant.session_id, Grant.client_id, Grant.sub, Grant.sid)
+        .where(Grant.account_id == account_id, Grant.client_id == client_id)
+        .where(Grant.session_id.is_not(None), Grant.sid.is_not(None))
+        .group_by(Grant.session_id, Grant.client_id, Grant.sub, Grant.sid)
+        .order_by(func.max(Grant.created_at).desc())
+        .limit(limit)
+    )
+    return [SessionService(row.session_id, row.client_id, row.sub, row.sid) for row in rows]

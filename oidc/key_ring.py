@@ -1,0 +1,109 @@
+"""The key ring: our keys as a process keeps them, made once from the table and again when it has changed."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from joserfc.jwk import Key
+from sqlalchemy import select
+
+from accounts.database import Transaction
+from accounts.vault import Vault
+from oidc.protocol.keys import read_key_set
+from oidc.revision import Revisions
+from oidc.signer import FileSigner, Signer
+from oidc.signing_keys import SigningKey, open_private
+
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Keys:
+    """Our keys at one revision. `jwks` is the key set as bytes, `etag` its entity tag."""
+
+    def __init__(
+        self, signers: Mapping[str, Signer], published: list[dict[str, Any]], known: list[dict[str, Any]]
+    ) -> None:
+        self._signers = signers
+        self._known = known
+        self.jwks = msgspec.json.encode({"keys": published})
+        self.etag = f'"{hashlib.sha256(self.jwks).hexdigest()[:32]}"'
+
+    @property
+    def verifying(self) -> tuple[Key, ...]:
+        """The public keys that what we signed may be checked with: retired ones too, revoked ones never."""
+        return read_key_set({"keys": self._known})
+
+    def signer(self, algorithm: str) -> Signer:
+        """The current key of an algorithm. Raises LookupError where there is none: `identity keys rotate` makes one."""
+        try:
+            return self._signers[algorithm]
+        except KeyError as error:
+            raise LookupError(f"no current signing key for {algorithm}") from error
+
+    async def sign(self, claims: Mapping[str, Any], *, algorithm: str, typ: str) -> str:
+        """A compact JWS over the claims (RFC 7515 section 7.1)."""
+        signer = self.signer(algorithm)
+        message = _header(signer.kid, algorithm, typ) + _b64(msgspec.json.encode(claims))
+        return (message + b"." + _b64(await signer.sign(message))).decode()
+
+
+class KeyRing:
+    """Hands out `Keys` that are at most a second behind the table."""
+
+    _STATEMENT = (
+        select(
+            SigningKey.kid,
+            SigningKey.algorithm,
+            SigningKey.public_jwk,
+            SigningKey.private,
+            SigningKey.active_at,
+            SigningKey.retired_at,
+            SigningKey.published_until,
+        )
+        .where(SigningKey.revoked_at.is_(None))
+        .order_by(SigningKey.created_at.desc())
+        .limit(32)
+    )
+
+    def __init__(self, vault: Vault, revisions: Revisions) -> None:
+        self._vault = vault
+        self._revisions = revisions
+        self._seen = -1
+        self._stale_at = _EVER
+        self._keys: Keys | None = None
+
+    async def current(self, db: Transaction, now: datetime) -> Keys:
+        """The keys as of now."""
+        number = await self._revisions.number(db, "signing_key", now)
+        if self._keys is None or number != self._seen or now >= self._stale_at:
+            rows = await db.all(self._STATEMENT)
+            self._keys, self._stale_at, self._seen = self._made(rows, now), _next_change(rows, now), number
+        return self._keys
+
+    def _made(self, rows: Any, now: datetime) -> Keys:
+        signers: dict[str, Signer] = {
+            row.algorithm: FileSigner(row.kid, row.algorithm, open_private(self._vault, row.kid, row.private))
+            for row in rows
+            if row.active_at is not None and row.retired_at is None and row.private is not None
+        }
+        published = [row.public_jwk for row in rows if row.published_until is None or row.published_until > now]
+        return Keys(signers, published, [row.public_jwk for row in rows])
+
+
+def _next_change(rows: Any, now: datetime) -> datetime:
+    """When the key set changes by itself, because a retired key's time is over."""
+    ends = (row.published_until for row in rows if row.published_until is not None)
+    return min((end for end in ends if end > now), default=_EVER)
+
+
+@lru_cache(maxsize=64)
+def _header(kid: str, algorithm: str, typ: str) -> bytes:
+    return _b64(msgspec.json.encode({"alg": algorithm, "kid": kid, "typ": typ})) + b"."
+
+
+def _b64(value: bytes) -> bytes:
+    return urlsafe_b64encode(value).rstrip(b"=")

@@ -1,0 +1,189 @@
+"""Signing keys: sealed at rest, announced before use, current, retired with overlap (R61, OpenID Connect Core 10.1)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Index, LargeBinary, String, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from accounts.database import Base, Instant, Json, Transaction
+from accounts.vault import Vault
+from oidc.revision import bump
+from oidc.signer import ALGORITHMS, new_private_key, public_jwk
+
+State = Literal["next", "current", "retired", "revoked"]
+
+PUBLISHED_AFTER_RETIREMENT = timedelta(days=1)
+"""Longer than anything that is checked at once lives, and than any copy of our key set is kept."""
+
+
+class SigningKey(Base):
+    __tablename__ = "signing_key"
+    __table_args__ = (Index("ix_signing_key_algorithm", "algorithm", "created_at"),)
+
+    kid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    algorithm: Mapped[str] = mapped_column(String(16))
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(Json)
+    private: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """PKCS #8, sealed. Null once the key is retired, and where a token of hardware holds it."""
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    announced_at: Mapped[datetime] = mapped_column(Instant)
+    """Since when the key set shows it."""
+    active_at: Mapped[datetime | None] = mapped_column(Instant)
+    retired_at: Mapped[datetime | None] = mapped_column(Instant)
+    published_until: Mapped[datetime | None] = mapped_column(Instant)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    """It may be in wrong hands: shown no more, and nothing it signed is believed."""
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """A key as an operator sees it."""
+
+    kid: str
+    algorithm: str
+    state: State
+    announced_at: datetime
+    active_at: datetime | None
+    retired_at: datetime | None
+    published_until: datetime | None
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """What a rotation did for one algorithm. All None where the next key was announced too recently."""
+
+    algorithm: str
+    retired: str | None
+    current: str | None
+    announced: str | None
+
+
+def state_of(row: Any) -> State:
+    """Where a key stands, from its instants."""
+    if row.revoked_at is not None:
+        return "revoked"
+    if row.retired_at is not None:
+        return "retired"
+    return "next" if row.active_at is None else "current"
+
+
+async def keys_of(db: Transaction, limit: int = 100) -> list[KeyView]:
+    """Every key, the newest first."""
+    rows = await db.all(
+        select(
+            SigningKey.kid,
+            SigningKey.algorithm,
+            SigningKey.announced_at,
+            SigningKey.active_at,
+            SigningKey.retired_at,
+            SigningKey.published_until,
+            SigningKey.revoked_at,
+        )
+        .order_by(SigningKey.created_at.desc())
+        .limit(limit)
+    )
+    return [
+        KeyView(
+            row.kid,
+            row.algorithm,
+            state_of(row),
+            row.announced_at,
+            row.active_at,
+            row.retired_at,
+            row.published_until,
+        )
+        for row in rows
+    ]
+
+
+async def ensure_keys(db: Transaction, vault: Vault, now: datetime, algorithms: Sequence[str] = ALGORITHMS) -> bool:
+    """Make the first current and next key of each algorithm that lacks one; False when all were there."""
+    lacking = [algorithm for algorithm in algorithms if {"current", "next"} - (await _live_keys(db, algorithm)).keys()]
+    if not lacking:
+        return False
+    fresh = {algorithm: (await new_private_key(algorithm), await new_private_key(algorithm)) for algorithm in lacking}
+    await bump(db, "signing_key")  # its lock lets one process at a time look again
+    for algorithm, (first, second) in fresh.items():
+        live = await _live_keys(db, algorithm)
+        if "current" not in live:
+            await _keep(db, vault, algorithm, first, now, active_at=now)
+        if "next" not in live:
+            await _keep(db, vault, algorithm, second, now, active_at=None)
+    return True
+
+
+async def rotate(
+    db: Transaction,
+    vault: Vault,
+    now: datetime,
+    *,
+    algorithms: Sequence[str] = ALGORITHMS,
+    announced_for: timedelta = timedelta(0),
+) -> list[Rotated]:
+    """The next key signs from now on, the current one is retired and stays in the key set for a day, a new next one is
+    announced. A next key that was announced for less than `announced_for` is left, and nothing else happens to its
+    algorithm: services may not have seen it yet."""
+    fresh = {algorithm: await new_private_key(algorithm) for algorithm in algorithms}
+    await bump(db, "signing_key")  # its lock lets one rotation through at a time
+    return [await _rotate(db, vault, now, algorithm, fresh[algorithm], announced_for) for algorithm in algorithms]
+
+
+async def _rotate(
+    db: Transaction, vault: Vault, now: datetime, algorithm: str, fresh: bytes, announced_for: timedelta
+) -> Rotated:
+    live = await _live_keys(db, algorithm)
+    current, following = live.get("current"), live.get("next")
+    if following is not None and now - following.announced_at < announced_for:
+        return Rotated(algorithm, None, None, None)
+    if following is not None:
+        await db.execute(update(SigningKey).where(SigningKey.kid == following.kid).values(active_at=now))
+    if current is not None:
+        await db.execute(
+            update(SigningKey)
+            .where(SigningKey.kid == current.kid)
+            .values(retired_at=now, published_until=now + PUBLISHED_AFTER_RETIREMENT, private=None)
+        )
+    announced = await _keep(db, vault, algorithm, fresh, now, active_at=None)
+    return Rotated(
+        algorithm, None if current is None else current.kid, None if following is None else following.kid, announced
+    )
+
+
+async def _live_keys(db: Transaction, algorithm: str) -> dict[State, Any]:
+    rows = await db.all(
+        select(
+            SigningKey.kid,
+            SigningKey.announced_at,
+            SigningKey.active_at,
+            SigningKey.retired_at,
+            SigningKey.revoked_at,
+        )
+        .where(SigningKey.algorithm == algorithm, SigningKey.retired_at.is_(None), SigningKey.revoked_at.is_(None))
+        .order_by(SigningKey.created_at)
+    )
+    return {state_of(row): row for row in rows}
+
+
+async def _keep(
+    db: Transaction, vault: Vault, algorithm: str, private: bytes, now: datetime, *, active_at: datetime | None
+) -> str:
+    jwk = public_jwk(private, algorithm)
+    kid: str = jwk["kid"]
+    await db.execute(
+        insert(SigningKey).values(
+            kid=kid,
+            algorithm=algorithm,
+            public_jwk=jwk,
+            private=vault.seal("signing_key.private", kid.encode(), private),
+            created_at=now,
+            announced_at=now,
+            active_at=active_at,
+        )
+    )
+    return kid
+
+
+def open_private(vault: Vault, kid: str, sealed: bytes) -> bytes:
+    """The PKCS #8 bytes of a key of ours."""
+    return vault.open("signing_key.private", kid.encode(), sealed)
