@@ -25,6 +25,7 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
   check      install, then run every check over the code, or those named
   bench      install, then measure the CPU time of each operation
   timing     install, then compare the answers for accounts that exist and that do not
+  migration  write the next migration from what the tables lack: `migration SLUG`
   messages   bring the translators' files up to date with the texts in code and templates
 """
 
@@ -88,6 +89,12 @@ def messages(arguments: Sequence[str]) -> None:
     _become(PYTHON, ROOT / ".ci" / "lint_locales.py", "--update", *arguments)
 
 
+def migration(arguments: Sequence[str]) -> None:
+    """Write the next migration's file."""
+    install()
+    _become(PYTHON, ROOT / ".ci" / "new_migration.py", *arguments)
+
+
 def run(*command: str | Path) -> None:
     """Run one step with its output streamed, and end with its status when it fails."""
     ended = subprocess.run([str(part) for part in command], cwd=ROOT, stdin=subprocess.DEVNULL)
@@ -139,6 +146,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "bench": bench,
     "timing": timing,
     "messages": messages,
+    "migration": migration,
 }
 
 
