@@ -37,7 +37,7 @@ def install() -> None:
         return
     if not PYTHON.exists():
         _make_venv()
-    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input")
+    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-input")
     print("Installing the packages of requirements.txt into .venv ...", flush=True)
     run(*pip, "--require-hashes", "-r", ROOT / "requirements.txt")
     run(*pip, "--no-deps", "--no-build-isolation", "--editable", ROOT)
