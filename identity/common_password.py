@@ -9,7 +9,15 @@ from pathlib import Path
 
 _SHIPPED = Path(__file__).with_name("data") / "common_passwords.txt"
 _LEET = str.maketrans("@4031!$57", "aaoelisst")
-_RUNS = ("qwertyuiopasdfghjklzxcvbnm", "1234567890" * 13, "abcdefghijklmnopqrstuvwxyz" * 5)
+_RUNS = (
+    "1234567890" * 13,
+    "abcdefghijklmnopqrstuvwxyz" * 5,
+    "qwertyuiopasdfghjklzxcvbnm",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
+    "1q2w3e4r5t6y7u8i9o0p",
+    "q1w2e3r4t5y6u7i8o9p0",
+    "!@#$%^&*()_+",
+)
 _SHORTEST = 8
 _HASH_LINE = re.compile(rb"[0-9A-F]{40}(:\d+)?\s*\Z")
 
@@ -24,11 +32,14 @@ def is_common(password: str) -> bool:
     """Whether a password is on the shipped list, one of its entries in disguise (case, digits and signs around it,
     signs for letters), one unit over and over, or a walk along the keyboard."""
     folded = unicodedata.normalize("NFKC", password).casefold()
-    spellings = {folded, folded.translate(_LEET)}
-    spellings |= {_core(spelling) for spelling in spellings}
-    spellings |= {unit for spelling in spellings if (unit := _unit(spelling)) != spelling}
-    listed = _shipped()
-    return any(s in listed for s in spellings) or len(_unit(folded)) < min(_SHORTEST, len(folded)) or _is_run(folded)
+    spellings = {folded, _core(folded)}
+    spellings |= {spelling.translate(_LEET) for spelling in spellings}
+    spellings |= {_unit(_core(spelling)) for spelling in spellings} | {_unit(spelling) for spelling in spellings}
+    return (
+        not spellings.isdisjoint(_shipped())
+        or len(_unit(folded)) < min(_SHORTEST, len(folded))
+        or any(folded in run or folded[::-1] in run for run in _RUNS)
+    )
 
 
 def _core(password: str) -> str:
@@ -39,10 +50,6 @@ def _core(password: str) -> str:
 def _unit(text: str) -> str:
     """The shortest text that, repeated, makes this one; the text itself when there is none."""
     return text[: (text + text).find(text, 1)] if text else text
-
-
-def _is_run(text: str) -> bool:
-    return any(text in run or text[::-1] in run for run in _RUNS)
 
 
 class BreachedList:

@@ -1,5 +1,6 @@
 """Guessing, slowed and ended: an attempt is counted before it is judged, and the answer is a sealed type (R26)."""
 
+import math
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Literal
@@ -15,6 +16,9 @@ from accounts.vault import Vault
 
 Budget = Literal["password", "second_factor", "confirmation", "message"]
 """Each is counted apart. `confirmation`: codes typed for an address; `message`: messages sent to one."""
+
+_AUTHENTICATOR_BUDGETS = ("password", "second_factor")
+"""Counted until a success. The others hang on an address, not on an authenticator: they are counted by the day."""
 
 WINDOW_SECONDS = 600
 
@@ -44,6 +48,10 @@ class ThrottlePolicy(msgspec.Struct, frozen=True):
         doubled: int = 2 ** min(failures - self.free - 1, 20)
         return min(self.first_wait * doubled, self.longest_wait)
 
+    def is_growing(self, failures: int) -> bool:
+        """Whether this failure costs less than the longest wait."""
+        return self.wait(failures) < self.longest_wait
+
 
 class Throttle(Base):
     __tablename__ = "throttle"
@@ -53,7 +61,9 @@ class Throttle(Base):
     failures: Mapped[int] = mapped_column(Integer)
     blocked_until: Mapped[datetime] = mapped_column(Instant)
     window_started_at: Mapped[datetime] = mapped_column(Instant)
-    """The first failure of this row of failures."""
+    """When the first of these failures was counted."""
+    forgotten_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When the row may go; null for an authenticator's failures, which time does not forgive."""
 
 
 class Permitted(msgspec.Struct, frozen=True):
@@ -94,18 +104,13 @@ async def take(
     """
     if waiting := await _address_window(store, vault, address, policy, now):
         return LockedOut(waiting)
-    lane = known_browser or b""
-    key = vault.mac("throttle", b"\0".join((budget.encode(), len(subject).to_bytes(2, "big") + subject + lane)))
-    # The one statement that counts and decides: while it waits or is used up, no row comes back.
+    key, ends_at = _key(vault, budget, subject, known_browser, now), _end(budget, now)
     counted = Throttle.failures + 1
-    waits = [
-        (counted == n, now + policy.wait(n))
-        for n in range(1, policy.free + 40)
-        if policy.wait(n - 1) < policy.longest_wait
-    ]
+    waits = [(counted == n, now + policy.wait(n)) for n in range(1, policy.failures) if policy.is_growing(n)]
+    # The one statement that counts and decides: while it waits or is used up, no row comes back.
     taken = await db.alone(
         upsert(db, Throttle)
-        .values(key=key, failures=1, blocked_until=now + policy.wait(1), window_started_at=now)
+        .values(key=key, failures=1, blocked_until=now + policy.wait(1), window_started_at=now, forgotten_at=ends_at)
         .on_conflict_do_update(
             index_elements=["key"],
             set_={"failures": counted, "blocked_until": case(*waits, else_=now + policy.longest_wait)},
@@ -118,14 +123,44 @@ async def take(
     row = await db.first(select(Throttle.failures, Throttle.blocked_until).where(Throttle.key == key))
     if row is None:  # given back meanwhile: the next attempt will do
         return LockedOut(1)
-    if row.failures >= policy.failures:
-        return LockedOut(int(policy.longest_wait.total_seconds()), for_good=True)
-    return LockedOut(max(1, -int((now - row.blocked_until).total_seconds() // 1)))
+    if row.failures < policy.failures:
+        return LockedOut(_seconds(row.blocked_until - now))
+    if ends_at is not None:
+        return LockedOut(_seconds(ends_at - now))
+    return LockedOut(_seconds(policy.longest_wait), for_good=True)
 
 
 async def give_back(db: Transaction, permitted: Permitted) -> None:
     """The secret was right: the row of failures ends."""
     await db.execute(delete(Throttle).where(Throttle.key == permitted.key))
+
+
+async def forgive(
+    db: Transaction, vault: Vault, budget: Budget, subject: bytes, now: datetime, *, known_browser: bytes | None = None
+) -> None:
+    """The citizen came in another way (a passkey, recovery): what strangers did to this budget is over."""
+    await give_back(db, Permitted(_key(vault, budget, subject, known_browser, now)))
+
+
+async def forget(db: Transaction, now: datetime) -> int:
+    """Sweep up rows of days gone by; how many went. For the worker, once in a while."""
+    return (await db.execute(delete(Throttle).where(Throttle.forgotten_at <= now))).rowcount
+
+
+def _key(vault: Vault, budget: Budget, subject: bytes, lane: bytes | None, now: datetime) -> bytes:
+    day = b"" if budget in _AUTHENTICATOR_BUDGETS else now.date().isoformat().encode()
+    return vault.mac("throttle", msgspec.msgpack.encode((budget, subject, lane, day)))
+
+
+def _end(budget: Budget, now: datetime) -> datetime | None:
+    """When this budget is counted anew: never for an authenticator, else with the day (UTC)."""
+    if budget in _AUTHENTICATOR_BUDGETS:
+        return None
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _seconds(wait: timedelta) -> int:
+    return max(1, math.ceil(wait.total_seconds()))
 
 
 async def _address_window(
