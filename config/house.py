@@ -24,6 +24,7 @@ from config.site.theme import Theme, ThemeError, read_theme
 from config.store import open_store
 from config.worker import Handler, Worker
 from identity.assurance import AssurancePolicy
+from identity.common_password import breached_list
 from identity.passkey import PasskeyPolicy
 from identity.password import Hasher, PasswordPolicy
 from identity.policy import IdentityPolicy
@@ -122,11 +123,21 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
             fresh=timedelta(seconds=settings.session.fresh),
         ),
         assurance=AssurancePolicy(levels=settings.assurance.levels, minimum=settings.assurance.minimum),
-        password=PasswordPolicy(breached_file=settings.password.breached_file or None),
+        password=_password_policy(settings, name, host),
         throttle=ThrottlePolicy(per_address=settings.throttle.per_address),
         passkey=PasskeyPolicy(rp_id=host, rp_name=name, origins=(settings.issuer,)),
         totp_issuer=name,
     )
+
+
+def _password_policy(settings: Settings, *words: str) -> PasswordPolicy:
+    path = settings.password.breached_file or None
+    if path is not None:
+        try:
+            breached_list(path)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"password.breached_file: {error}") from None
+    return PasswordPolicy(context_words=words, breached_file=path)
 
 
 def _provider(settings: Settings, vault: Vault) -> Provider:

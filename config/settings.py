@@ -98,7 +98,8 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A larger list of breached passwords, one a line, sorted."""
+    """A larger list of breached passwords: upper-case SHA-1 in hex, one a line, sorted, as Pwned Passwords is
+    distributed (a `:count` may follow). It is searched on disk."""
 
     breached_file: str = ""
 

@@ -59,7 +59,7 @@ class BreachedList:
         with open(path, "rb") as file:
             first = file.readline(200)
             if not _HASH_LINE.match(first):
-                raise ValueError(f"password.breached_file: {path} does not begin with an upper-case SHA-1 in hex")
+                raise ValueError(f"{path} does not begin with an upper-case SHA-1 in hex")
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def __contains__(self, password: str) -> bool:

@@ -113,6 +113,7 @@ async def remove(db: Transaction, account_id: UUID, passkey_id: UUID, now: datet
 
 
 async def descriptors(db: Transaction, account_id: UUID) -> list[PublicKeyCredentialDescriptor]:
+    """The account's credentials as options name them."""
     rows = await db.all(
         select(Passkey.credential_id, Passkey.transports)
         .where(Passkey.account_id == account_id, Passkey.removed_at.is_(None))

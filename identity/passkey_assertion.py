@@ -70,7 +70,7 @@ async def verify_authentication(
     answer = answer_of(response)
     try:
         credential = parse_authentication_credential_json(answer)
-    except Exception as error:  # as above
+    except Exception as error:  # the library lets KeyError, TypeError and CBOR errors of a malformed answer through
         raise refused(f"authentication: {type(error).__name__}") from error
     row = await db.first(
         select(
@@ -99,10 +99,13 @@ async def verify_authentication(
             credential_current_sign_count=row.sign_count,
             require_user_verification=waiting.needs_verification,
         )
-    except Exception as error:  # as above
+    except Exception as error:  # as before
         raise refused(f"authentication: {type(error).__name__}") from error
     if (verified.credential_device_type == CredentialDeviceType.MULTI_DEVICE) != row.is_backup_eligible:
         raise refused("backup eligibility changed")
+    verifies = verified.user_verified and row.is_user_verifying
+    if waiting.needs_verification and not verifies:
+        raise refused("registered without user verification")
     counter_moves = Passkey.sign_count < verified.new_sign_count
     used = await db.execute(
         update(Passkey)
@@ -114,9 +117,6 @@ async def verify_authentication(
     )
     if used.first() is None:
         raise refused("counter or removal")
-    verifies = verified.user_verified and row.is_user_verifying
-    if waiting.needs_verification and not verifies:
-        raise refused("registered without user verification")
     return Asserted(row.account_id, row.id, _method(verifies, row.is_backup_eligible, row.is_attested))
 
 
