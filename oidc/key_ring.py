@@ -1,6 +1,5 @@
 """The key ring: our keys as a process keeps them, made once from the table and again when it has changed."""
 
-import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from sqlalchemy import select
 
 from accounts.database import Transaction
 from accounts.vault import Vault
+from oidc.document import document_of
 from oidc.protocol.keys import read_key_set
 from oidc.revision import Revisions
 from oidc.signer import FileSigner, Signer
@@ -22,15 +22,14 @@ _EVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Keys:
-    """Our keys at one revision. `jwks` is the key set as bytes, `etag` its entity tag."""
+    """Our keys at one revision. `jwks` is the key set as it is published."""
 
     def __init__(
         self, signers: Mapping[str, Signer], published: list[dict[str, Any]], known: list[dict[str, Any]]
     ) -> None:
         self._signers = signers
         self._known = known
-        self.jwks = msgspec.json.encode({"keys": published})
-        self.etag = f'"{hashlib.sha256(self.jwks).hexdigest()[:32]}"'
+        self.jwks = document_of({"keys": published})
 
     @property
     def verifying(self) -> tuple[Key, ...]:

@@ -6,9 +6,12 @@ import msgspec
 
 from accounts.vault import Vault
 from oidc.client import ClientCache
+from oidc.client_keys import ClientKeys
+from oidc.document import Document, document_of
 from oidc.fetcher import Fetcher
 from oidc.key_ring import KeyRing
 from oidc.protocol.capabilities import Capabilities
+from oidc.protocol.metadata import Endpoints, discovery_document
 from oidc.revision import Revisions
 
 
@@ -31,8 +34,11 @@ class Provider(msgspec.Struct, frozen=True):
     """Held for the life of the process."""
 
     capabilities: Capabilities
+    endpoints: Endpoints
+    discovery: Document
     policy: ProviderPolicy
     clients: ClientCache
+    client_keys: ClientKeys
     keys: KeyRing
     fetcher: Fetcher
 
@@ -42,7 +48,28 @@ class Provider(msgspec.Struct, frozen=True):
         return self.capabilities.issuer
 
 
+def endpoints_of(issuer: str) -> Endpoints:
+    """Where our endpoints are: from the configured issuer, never from `Host` (R71)."""
+    return Endpoints(
+        authorization_endpoint=issuer + "/authorize",
+        token_endpoint=issuer + "/token",
+        userinfo_endpoint=issuer + "/userinfo",
+        jwks_uri=issuer + "/jwks",
+        end_session_endpoint=issuer + "/end-session",
+    )
+
+
 def new_provider(capabilities: Capabilities, policy: ProviderPolicy, vault: Vault, fetcher: Fetcher) -> Provider:
     """A provider with empty caches."""
     revisions = Revisions()
-    return Provider(capabilities, policy, ClientCache(revisions), KeyRing(vault, revisions), fetcher)
+    endpoints = endpoints_of(capabilities.issuer)
+    return Provider(
+        capabilities=capabilities,
+        endpoints=endpoints,
+        discovery=document_of(discovery_document(capabilities, endpoints)),
+        policy=policy,
+        clients=ClientCache(revisions),
+        client_keys=ClientKeys(fetcher),
+        keys=KeyRing(vault, revisions),
+        fetcher=fetcher,
+    )

@@ -1,0 +1,75 @@
+"""Client authentication: who is asking at the token endpoint and at every other that clients call (R6, R12)."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+
+from joserfc.jwk import Key
+
+from accounts.database import Transaction, digest
+from accounts.store import Store
+from oidc.client import RegisteredClient
+from oidc.fetcher import FetchFailed
+from oidc.protocol.client_assertion import UsedAssertion, verify_client_assertion
+from oidc.protocol.errors import INVALID_CLIENT, ProtocolError
+from oidc.protocol.jwt import SKEW
+from oidc.protocol.token_request import ClientCredentials, require_registered_method
+from oidc.provider import Provider
+
+
+async def authenticate(
+    db: Transaction,
+    store: Store,
+    provider: Provider,
+    credentials: ClientCredentials,
+    now: datetime,
+    *,
+    endpoints: Sequence[str] = (),
+) -> RegisteredClient:
+    """The client, once it has proved to be it in the way it registered. Raises `invalid_client`.
+
+    `endpoints` are the addresses that an assertion may name as its audience besides our issuer.
+    Comes before the request's first write: it may fetch the client's keys, and then gives the connection back.
+    """
+    client = await provider.clients.find(db, credentials.client_id, now)
+    if client is None:
+        raise ProtocolError(INVALID_CLIENT, "The client is not known.")
+    require_registered_method(credentials, client)
+    if credentials.secret is not None:
+        _verify_secret(client, credentials.secret)
+    elif credentials.assertion is not None:
+        await _verify_assertion(db, store, provider, client, credentials.assertion, now, endpoints)
+    return client
+
+
+def _verify_secret(client: RegisteredClient, secret: str) -> None:
+    """A secret of high entropy needs no slow hash: SHA-256 costs a thief as much as guessing does."""
+    # `b""` is no digest: a client without a stored secret is compared like any other and never matches.
+    if not hmac.compare_digest(client.secret_digest or b"", digest(secret)):
+        raise ProtocolError(INVALID_CLIENT, "The client secret is wrong.")
+
+
+async def _verify_assertion(
+    db: Transaction,
+    store: Store,
+    provider: Provider,
+    client: RegisteredClient,
+    assertion: str,
+    now: datetime,
+    endpoints: Sequence[str],
+) -> None:
+    def verify(keys: tuple[Key, ...]) -> UsedAssertion:
+        return verify_client_assertion(assertion, client, keys, provider.capabilities, now, endpoints=endpoints)
+
+    try:
+        used = await provider.client_keys.verified(client, verify, now, db.pause)
+    except FetchFailed as error:
+        raise ProtocolError(
+            INVALID_CLIENT, "The keys of the client could not be fetched.", detail=error.detail
+        ) from error
+    # As long as `exp` and the skew allow; hashed, because a jti may be long and a client_id may hold anything.
+    seconds = int((used.expires_at + SKEW - now).total_seconds()) + 1
+    name = hashlib.sha256(f"{len(client.client_id)}:{client.client_id}{used.jti}".encode()).hexdigest()
+    if not await store.first_use(f"jti:{name}", used.issued_at, seconds, now):
+        raise ProtocolError(INVALID_CLIENT, "The client assertion was used before.", detail="jti seen or too old")

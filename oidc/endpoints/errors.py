@@ -1,0 +1,75 @@
+"""Refusals as OAuth says them: JSON with `error`, for every endpoint that programs call (RFC 6749 section 5.2)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from accounts.errors import Refusal
+from oidc.endpoints.cors import ANYONE
+from oidc.protocol.errors import (
+    INVALID_CLIENT,
+    INVALID_REQUEST,
+    SERVER_ERROR,
+    TEMPORARILY_UNAVAILABLE,
+    ProtocolError,
+)
+from oidc.protocol.token_response import NO_STORE
+
+AnyRequest = Request[Any, Any, Any]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("oidc")
+
+
+def as_json(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """One mapping for all of them. What is not foreseen says nothing and logs everything."""
+    known = protocol_error_of(error)
+    note(request, error, known)
+    headers: dict[str, str] = {**NO_STORE, **ANYONE}
+    if known.code == INVALID_CLIENT and request.headers.get("authorization", "")[:5].lower() == "basic":
+        # Only who tried it is told of it (RFC 6749 section 5.2); a browser would open its own dialog.
+        headers["WWW-Authenticate"] = 'Basic realm="token"'
+    if isinstance(error, Refusal) and error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, HTTPException) and error.headers:
+        headers |= error.headers
+    return json_response(known.fields(), headers, known.status)
+
+
+def protocol_error_of(error: Exception) -> ProtocolError:
+    """Any exception in the protocol's words."""
+    if isinstance(error, ProtocolError):
+        return error
+    if isinstance(error, Refusal):
+        code = TEMPORARILY_UNAVAILABLE if error.status >= 500 else INVALID_REQUEST
+        return ProtocolError(
+            code, "Please try again later.", detail=f"{error.reason} {error.detail}", status=error.status
+        )
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return ProtocolError(INVALID_REQUEST, str(error.detail)[:200], status=error.status_code)
+    return ProtocolError(SERVER_ERROR, "Something went wrong here.")
+
+
+def note(request: AnyRequest, error: Exception, known: ProtocolError) -> None:
+    """The log's line: the code and the detail, nothing that was sent."""
+    if known.status >= 500:
+        log.error("failed", path=request.url.path, error=known.code, detail=known.detail, exc_info=error)
+    else:
+        log.info("refused", path=request.url.path, error=known.code, why=known.description, detail=known.detail)
+
+
+def json_response(members: dict[str, Any], headers: dict[str, str], status: int = 200) -> Response[bytes]:
+    """JSON bytes; `msgspec` writes them, Litestar only sends."""
+    return Response(msgspec.json.encode(members), status_code=status, headers=headers, media_type="application/json")
+
+
+ERRORS: dict[int | type[Exception], Callable[[AnyRequest, Any], Response[Any]]] = {
+    ProtocolError: as_json,
+    Refusal: as_json,
+    HTTPException: as_json,
+    Exception: as_json,
+}
+"""The `exception_handlers` of an endpoint that answers JSON."""

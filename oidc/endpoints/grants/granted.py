@@ -1,0 +1,37 @@
+"""What a grant type hands back to the token endpoint, and how it is called."""
+
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from accounts.database import Transaction
+from accounts.vault import Vault
+from oidc.client import RegisteredClient
+from oidc.grant import GrantView
+from oidc.protocol.parameters import Parameters
+from oidc.provider import ProviderPolicy
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What the tokens are made from. `scopes` may be less than the grant's; `refresh_token` is the one to answer."""
+
+    grant: GrantView
+    scopes: tuple[str, ...]
+    nonce: str | None = None
+    refresh_token: str | None = None
+
+
+class Exchange(Protocol):
+    """One grant type. The client is authenticated and may use it."""
+
+    async def __call__(
+        self,
+        db: Transaction,
+        vault: Vault,
+        policy: ProviderPolicy,
+        client: RegisteredClient,
+        parameters: Parameters,
+        now: datetime,
+    ) -> Granted:
+        """Exchange what was presented, or raise `ProtocolError`."""

@@ -1,0 +1,25 @@
+"""The grant type `refresh_token` (RFC 6749 section 6, OpenID Connect Core section 12)."""
+
+from datetime import datetime
+
+from accounts.database import Transaction
+from accounts.vault import Vault
+from oidc.client import RegisteredClient
+from oidc.endpoints.grants.granted import Granted
+from oidc.protocol.parameters import Parameters
+from oidc.protocol.token_request import read_refresh_grant
+from oidc.provider import ProviderPolicy
+from oidc.refresh_token import refresh
+
+
+async def exchange(
+    db: Transaction,
+    vault: Vault,
+    policy: ProviderPolicy,
+    client: RegisteredClient,
+    parameters: Parameters,
+    now: datetime,
+) -> Granted:
+    """Rotate the token. The ID token beside it speaks of the first sign-in and has no nonce (Core section 12.2)."""
+    refreshed = await refresh(db, vault, policy, client, read_refresh_grant(parameters), now)
+    return Granted(refreshed.grant, refreshed.scopes, None, refreshed.refresh_token)

@@ -1,0 +1,114 @@
+"""The token endpoint: the phases every grant type shares; none of them can be forgotten (RFC 6749 section 3.2)."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Request, Response, post, route
+from litestar.di import NamedDependency
+
+from accounts.database import Transaction, new_secret
+from accounts.store import Store
+from accounts.vault import Vault
+from oidc.access_token import issue_access_token
+from oidc.client import RegisteredClient
+from oidc.client_authentication import authenticate
+from oidc.endpoints.cors import ANYONE, preflight
+from oidc.endpoints.errors import ERRORS, json_response
+from oidc.endpoints.grants import authorization_code, refresh_token
+from oidc.endpoints.grants.granted import Exchange, Granted
+from oidc.key_ring import Keys
+from oidc.protocol.client import require_grant_type
+from oidc.protocol.client_metadata import AUTHORIZATION_CODE, REFRESH_TOKEN
+from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, ProtocolError
+from oidc.protocol.id_token import half_hash, id_token_claims
+from oidc.protocol.token_request import TokenRequest, read_token_request
+from oidc.protocol.token_response import NO_STORE, token_response
+from oidc.provider import Provider
+from oidc.release import claims_of_grant
+
+EXCHANGES: dict[str, Exchange] = {
+    AUTHORIZATION_CODE: authorization_code.exchange,
+    REFRESH_TOKEN: refresh_token.exchange,
+}
+
+
+@post("/token", status_code=200, opt={"csrf": False}, exception_handlers=ERRORS)
+async def token(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
+    store: NamedDependency[Store],
+    provider: NamedDependency[Provider],
+) -> Response[bytes]:
+    """RFC 6749 sections 4.1.3, 5 and 6, OpenID Connect Core sections 3.1.3 and 12."""
+    headers = request.headers
+    asked = read_token_request(await request.body(), headers.get("content-type"), headers.get("authorization"))
+    here = provider.endpoints.token_endpoint
+    client = await authenticate(db, store, provider, asked.credentials, now, endpoints=(here,))
+    exchange = allowed_exchange(asked, client)
+    keys = await provider.keys.current(db, now)
+    granted = await exchange(db, vault, provider.policy, client, asked.parameters, now)
+    return await answered(db, vault, provider, client, keys, granted, now)
+
+
+def allowed_exchange(asked: TokenRequest, client: RegisteredClient) -> Exchange:
+    """RFC 6749 section 5.2: a grant type we have, and one this client registered for."""
+    exchange = EXCHANGES.get(asked.grant_type)
+    if exchange is None:
+        raise ProtocolError(UNSUPPORTED_GRANT_TYPE, "The grant_type is not supported.")
+    require_grant_type(client, asked.grant_type)
+    return exchange
+
+
+async def answered(
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    client: RegisteredClient,
+    keys: Keys,
+    granted: Granted,
+    now: datetime,
+) -> Response[bytes]:
+    """An access token, written down; then, outside the transaction, the ID token; then the answer."""
+    grant, policy = granted.grant, provider.policy
+    access_token = await issue_access_token(db, grant.id, client.client_id, granted.scopes, policy.access_token, now)
+    is_openid = "openid" in granted.scopes
+    claims = await claims_of_grant(db, vault, grant, "id_token", granted.scopes, now) if is_openid else {}
+    await db.commit()
+    id_token = None
+    if is_openid:
+        algorithm = client.metadata.id_token_signed_response_alg
+        body = id_token_claims(
+            issuer=provider.issuer,
+            sub=grant.sub,
+            client_id=client.client_id,
+            now=now,
+            lifetime=policy.id_token,
+            auth_time=grant.auth_time,
+            acr=grant.acr,
+            amr=grant.amr,
+            nonce=granted.nonce,
+            sid=grant.sid,
+            jti=new_secret(16),
+            at_hash=half_hash(access_token, algorithm),
+            claims=claims,
+        )
+        id_token = await keys.sign(body, algorithm=algorithm, typ="JWT")
+    members = token_response(
+        access_token=access_token,
+        expires_in=policy.access_token,
+        scope=granted.scopes,
+        id_token=id_token,
+        refresh_token=granted.refresh_token,
+    )
+    return json_response(members, {**NO_STORE, **ANYONE})
+
+
+@route("/token", http_method=["OPTIONS"], opt={"csrf": False}, status_code=204)
+async def token_preflight() -> Response[bytes]:
+    """A browser asks before it posts."""
+    return preflight("POST")
+
+
+handlers = (token, token_preflight)
