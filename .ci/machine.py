@@ -51,7 +51,9 @@ def _apt_install(packages: list[str]) -> None:
     # Run level 1 keeps the packages from starting servers of their own: tests start private ones.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        ended = subprocess.run(["apt-get", "--quiet", *command], env=environment, stdin=subprocess.DEVNULL)
+        ended = subprocess.run(
+            ["apt-get", "--quiet", "-o", "Dpkg::Use-Pty=0", *command], env=environment, stdin=subprocess.DEVNULL
+        )
         if ended.returncode:
             print(f"apt-get {command[0]} ended with status {ended.returncode}", flush=True)
 

@@ -1,7 +1,9 @@
 """Writes the next migration: `python3 .ci/setup.py migration SLUG`, e.g. `session_acr`."""
 
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 from sqlalchemy import create_engine
 
@@ -15,6 +17,8 @@ def main(arguments: list[str]) -> None:
     with engine.connect() as connection:
         apply.upgrade(connection)
         apply.new_revision(arguments[0], connection)
+    ruff = Path(sys.executable).with_name("ruff")
+    subprocess.run([ruff, "format", "--quiet", *Path(apply.__file__).parent.glob("versions/*.py")], check=True)
     print("Now read it, write its docstring, and delete the comment with the rules.")
 
 
