@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ForeignKey, LargeBinary, Uuid, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from accounts.account import Account
 from accounts.database import Base, Instant, Transaction, upsert
 from accounts.vault import DataKey
 
@@ -81,3 +82,16 @@ async def write_profile(db: Transaction, key: DataKey, account_id: UUID, claims:
         .values(account_id=account_id, claims=sealed, updated_at=now)
         .on_conflict_do_update(index_elements=["account_id"], set_={"claims": sealed, "updated_at": now})
     )
+
+
+async def change_profile(db: Transaction, key: DataKey, account_id: UUID, now: datetime, **changes: Any) -> list[str]:
+    """Change some claims and leave the others; the names of those that are different now. The account is locked
+    meanwhile: all claims are one value, and two tabs must not undo each other's change."""
+    await db.begin()
+    await db.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+    before = (await profile_of(db, key, account_id)).claims
+    after = msgspec.structs.replace(before, **changes)
+    changed = sorted(name for name in changes if getattr(before, name) != getattr(after, name))
+    if changed:
+        await write_profile(db, key, account_id, after, now)
+    return changed

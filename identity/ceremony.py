@@ -25,6 +25,14 @@ class Ceremony(msgspec.Struct, frozen=True):
     options: str
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What a browser answered to a ceremony: its id, the credential as JSON, and what the ceremony is bound to."""
+
+    ceremony: str
+    response: str
+    bound_to: bytes
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """What a ceremony in flight is bound to."""
 

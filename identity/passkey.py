@@ -112,6 +112,15 @@ async def remove(db: Transaction, account_id: UUID, passkey_id: UUID, now: datet
     return removed.first() is not None
 
 
+async def remove_all(db: Transaction, account_id: UUID, now: datetime, *, but: UUID | None = None) -> None:
+    """Take every passkey away but one: an unfinished account is set up anew."""
+    await db.execute(
+        update(Passkey)
+        .where(Passkey.account_id == account_id, Passkey.removed_at.is_(None), Passkey.id != (but or UUID(int=0)))
+        .values(removed_at=now)
+    )
+
+
 async def descriptors(db: Transaction, account_id: UUID) -> list[PublicKeyCredentialDescriptor]:
     """The account's credentials as options name them."""
     rows = await db.all(

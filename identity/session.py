@@ -191,9 +191,11 @@ async def raise_to(
     amr: Collection[str],
     policy: SessionPolicy,
     now: datetime,
+    auth_time: datetime | None = None,
 ) -> str | None:
     """The same citizen proved more, or proved it again: the row, its `sid` and its grants stay, the secret is new.
-    Returns the new secret, or None when the session ended meanwhile."""
+    `auth_time` is given where `acr` leans on what was proved earlier. Returns the new secret, or None when the session
+    ended meanwhile."""
     secret = new_secret()
     raised = await db.execute(
         update(Session)
@@ -202,7 +204,7 @@ async def raise_to(
             secret_digest=digest(secret),
             acr=acr,
             amr=list(amr),
-            auth_time=now,
+            auth_time=auth_time or now,
             seen_at=now,
             alive_until=min(now + policy.idle, session.ends_at),
         )

@@ -179,6 +179,13 @@ async def remove(db: Transaction, account_id: UUID, totp_id: UUID, now: datetime
     return removed.first() is not None
 
 
+async def remove_all(db: Transaction, account_id: UUID, now: datetime) -> None:
+    """Take every app away, offered seeds included: an unfinished account is set up anew."""
+    await db.execute(
+        update(Totp).where(Totp.account_id == account_id, Totp.removed_at.is_(None)).values(removed_at=now, seed=b"")
+    )
+
+
 async def _insert(
     db: Transaction, key: DataKey, account_id: UUID, seed: str, name: str, confirmed_at: datetime | None, now: datetime
 ) -> UUID:

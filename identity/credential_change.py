@@ -1,0 +1,83 @@
+"""After a change of credentials: on record, other sessions end, waiting sign-ins start over, every contact is told."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+
+from accounts.account import Account
+from accounts.activity import Kind, record
+from accounts.database import Transaction
+from accounts.notification import notify_contacts
+from accounts.vault import DataKey, Vault
+from identity import session as sessions
+from identity.device import device_name
+from identity.session import Device
+from identity.sign_in import forget_proofs
+
+Authenticator = Literal["", "password", "totp", "passkey", "recovery_codes"]
+
+NOTICES: dict[str, str] = {
+    "authenticator_added": "authenticator_added",
+    "authenticator_removed": "authenticator_removed",
+    "password_changed": "password_changed",
+    "recovery_codes_made": "recovery_codes_made",
+    "recovery_code_spent": "recovery_code_spent",
+    "account_created": "account_created",
+}
+"""The message that goes out for an event of the history (R67)."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Which authenticator, under what name, by which device."""
+
+    kind: Kind
+    authenticator: Authenticator
+    device: Device
+    name: str = ""
+    is_told: bool = True
+    """False while an account is being set up: its owner is told once, when it is ready."""
+
+
+async def announce(
+    db: Transaction, vault: Vault, key: DataKey, account_id: UUID, change: Change, now: datetime
+) -> None:
+    """Write a change of credentials into the history and tell every contact, in the citizen's language (R67)."""
+    device, address = device_name(change.device.user_agent), change.device.address
+    await record(
+        db,
+        account_id,
+        change.kind,
+        now,
+        key=key,
+        authenticator=change.authenticator,
+        name=change.name,
+        device=device,
+        address=address,
+    )
+    if not change.is_told:
+        return
+    language = await db.scalar(select(Account.locale).where(Account.id == account_id)) or "en"
+    when = f"{now:%Y-%m-%d %H:%M} UTC"
+    notice = NOTICES[change.kind]
+    await notify_contacts(db, vault, key, account_id, notice, language, now, when=when, device=device, address=address)
+
+
+async def apply_change(
+    db: Transaction,
+    vault: Vault,
+    key: DataKey,
+    account_id: UUID,
+    change: Change,
+    now: datetime,
+    *,
+    session_id: UUID | None = None,
+    sign_in_id: UUID | None = None,
+) -> None:
+    """Everything that follows from a change of credentials (R30): `announce`, and whoever else is signed in, or
+    halfway so, starts over, but for the session or the sign-in in which it was made."""
+    await announce(db, vault, key, account_id, change, now)
+    await sessions.end_all(db, vault, account_id, "credentials_changed", now, but=session_id)
+    await forget_proofs(db, account_id, now, but=sign_in_id)

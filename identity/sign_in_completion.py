@@ -1,0 +1,103 @@
+"""The end of a sign-in: one session begins or is raised, once, and what happened is on record."""
+
+from datetime import datetime
+
+import msgspec
+
+from accounts.account import data_key_of
+from accounts.activity import record
+from accounts.database import Transaction
+from accounts.vault import Vault
+from identity import session as sessions
+from identity.assurance import amr_of, meets, reached
+from identity.device import device_name
+from identity.policy import IdentityPolicy
+from identity.session import Device, SessionView
+from identity.sign_in import SignInView, step
+from identity.sign_in_rules import Proven, Standing, needed, proven
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """Where to go on, and the secret for the session's cookie; None where the session stays as it is."""
+
+    path: str
+    secret: str | None
+
+
+async def complete(
+    db: Transaction,
+    vault: Vault,
+    sign_in: SignInView,
+    standing: Standing,
+    session: SessionView | None,
+    *,
+    browser: bytes,
+    device: Device,
+    policy: IdentityPolicy,
+    now: datetime,
+) -> Completed | None:
+    """Complete a sign-in to which nothing is missing. None, and nothing changes, when it was completed meanwhile or
+    something it leans on has ended: the citizen is then sent back to its dispatcher.
+
+    The same account's session is raised (its row, `sid` and grants stay); another account's session ends. What is
+    reported is what was done: where an earlier session's proof is needed, its time stays the `auth_time`.
+    """
+    proved = proven(sign_in, session, now)
+    if proved.account_id != standing.account_id or needed(sign_in, standing, session, policy, now) != "done":
+        raise AssertionError("a sign-in to which something is missing")
+    if not await step(db, sign_in, now, completed_at=now):
+        return None
+    if not proved.here:  # another tab has done the work: its session already says so
+        return Completed(sign_in.return_to, None)
+    proved = _without_what_adds_nothing(proved, policy)
+    if session is not None and session.account_id != standing.account_id:
+        await sessions.end(db, vault, session.id, "replaced", now)
+        session = None
+    acr = reached(proved.methods, policy.assurance) or ""
+    secret = None
+    if session is not None:
+        secret = await sessions.raise_to(
+            db,
+            session,
+            acr=acr,
+            amr=amr_of(proved.methods),
+            auth_time=proved.leans_since,
+            policy=policy.session,
+            now=now,
+        )
+    key = await data_key_of(db, vault, standing.account_id)
+    if secret is None:
+        if proved.leans_since is not None:  # the session that it leans on has just ended
+            await db.rollback()
+            return None
+        _, secret = await sessions.start(
+            db,
+            key,
+            standing.account_id,
+            browser=browser,
+            acr=acr,
+            amr=amr_of(proved.methods),
+            device=device,
+            policy=policy.session,
+            now=now,
+        )
+    await record(
+        db,
+        standing.account_id,
+        "signed_in",
+        now,
+        key=key,
+        device=device_name(device.user_agent),
+        address=device.address,
+        acr=acr,
+        service=sign_in.onward.service_name or "",
+    )
+    return Completed(sign_in.return_to, secret)
+
+
+def _without_what_adds_nothing(proved: Proven, policy: IdentityPolicy) -> Proven:
+    """What this sign-in has proved alone, where that reaches as much as together with the earlier session."""
+    alone, together = reached(proved.here, policy.assurance), reached(proved.methods, policy.assurance)
+    if together is not None and meets(alone, together, policy.assurance):
+        return Proven(proved.account_id, proved.here, proved.here, None)
+    return proved
