@@ -1,11 +1,11 @@
-"""What every test can ask for; the servers come from services.py."""
+"""What every test can ask for; the servers come from services.py, what verbs work on from stage.py."""
 
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["services"]
+pytest_plugins = ["services", "stage"]
 
 # Two shared cores make time limits lie; in CI the examples are the same on every run.
 settings.register_profile(

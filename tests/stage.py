@@ -1,0 +1,100 @@
+"""What a test of verbs stands on: a database with every table, a store, a vault, an instant, an account; and races."""
+
+import asyncio
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+import pytest
+from services import Backend
+
+import accounts
+import identity
+from accounts.account import open_account
+from accounts.database import Base, Database, Transaction
+from accounts.errors import Refusal
+from accounts.store import Store
+from accounts.vault import DataKey, Vault, VaultKeys
+from config.database import open_engine
+from config.store import open_store
+
+T = TypeVar("T")
+
+
+class Person(msgspec.Struct, frozen=True):
+    """An account and the key to its sealed fields."""
+
+    account_id: UUID
+    key: DataKey
+
+
+@pytest.fixture
+def now() -> datetime:
+    """An instant in the middle of a 30-second step."""
+    return datetime(2026, 11, 22, 12, 0, 15, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def vault() -> Vault:
+    return Vault(VaultKeys(wrapping={1: b"w" * 32}, current=1, blind_index=b"b" * 32, pepper=b"p" * 32))
+
+
+@pytest.fixture
+async def database(empty_backend: Backend) -> AsyncIterator[Database]:
+    """Empty, with every table; SQLite and PostgreSQL in turn. Enough connections for a real race."""
+    for package in (accounts, identity):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not module.ispkg:
+                importlib.import_module(module.name)
+    engine = open_engine(empty_backend.database_url, 20, durable=False)
+    async with engine.connect() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield Database(engine, keep=(Refusal,))
+    await engine.dispose()
+
+
+@pytest.fixture
+async def store(empty_backend: Backend, now: datetime) -> AsyncIterator[Store]:
+    """Empty; in process and in Redis in turn."""
+    opened = await open_store(empty_backend.store_url, now)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def db(database: Database) -> AsyncIterator[Transaction]:
+    """The transaction of one request."""
+    async with database.begin() as transaction:
+        yield transaction
+
+
+@pytest.fixture
+async def ada(database: Database, vault: Vault, now: datetime) -> Person:
+    """An active account, committed."""
+    async with database.begin() as db:
+        return Person(*await open_account(db, vault, now, state="active"))
+
+
+@pytest.fixture
+async def bob(database: Database, vault: Vault, now: datetime) -> Person:
+    """Another one."""
+    async with database.begin() as db:
+        return Person(*await open_account(db, vault, now, state="active"))
+
+
+async def race(database: Database, attempt: Callable[[Transaction], Awaitable[T]], times: int = 100) -> list[T]:
+    """Make the same attempt many times at once, each as a request of its own on its own connection."""
+    gate = asyncio.Event()
+
+    async def one() -> T:
+        await gate.wait()
+        async with database.begin() as db:
+            return await attempt(db)
+
+    running = [asyncio.create_task(one()) for _ in range(times)]
+    gate.set()
+    return await asyncio.gather(*running)
