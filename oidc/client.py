@@ -22,7 +22,7 @@ class ClientRecord(Base):
     __table_args__ = (Index("ix_client_revision", "revision"),)
 
     client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    registered: Mapped[dict[str, Any]] = mapped_column("metadata", Json)
+    registered: Mapped[dict[str, Any]] = mapped_column(Json)
     """`ClientMetadata`, judged when it was written, read back as it is."""
     secret_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     source: Mapped[str] = mapped_column(String(16))

@@ -51,10 +51,10 @@ def cached(request: Request[Any, Any, Any], document: Document, seconds: int) ->
     return Response(document.body, headers=headers, media_type="application/json", status_code=200)
 
 
-@route([*WELL_KNOWN, "/jwks"], http_method=[HttpMethod.OPTIONS], status_code=204)
+@route([*WELL_KNOWN, "/jwks"], http_method=[HttpMethod.OPTIONS])
 async def discovery_preflight() -> Response[bytes]:
     """A browser asks before it reads with headers of its own."""
     return preflight("GET, HEAD")
 
 
-handlers = (discovery, jwks, discovery_preflight)
+handlers = (discovery_preflight, discovery, jwks)

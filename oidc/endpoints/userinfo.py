@@ -56,10 +56,10 @@ async def userinfo(
     return Response(signed.encode(), headers=HEADERS, media_type="application/jwt", status_code=200)
 
 
-@route("/userinfo", http_method=[HttpMethod.OPTIONS], opt={"csrf": False}, status_code=204)
+@route("/userinfo", http_method=[HttpMethod.OPTIONS], opt={"csrf": False})
 async def userinfo_preflight() -> Response[bytes]:
     """A browser asks before it sends an Authorization header."""
     return preflight("GET, POST")
 
 
-handlers = (userinfo, userinfo_preflight)
+handlers = (userinfo_preflight, userinfo)

@@ -1,0 +1,22 @@
+"""What tests of the provider share."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from oidc_kit import Box, new_box
+from services import Backend
+from town import Town, new_town
+
+
+@pytest.fixture
+async def box(backend: Backend) -> AsyncIterator[Box]:
+    """A provider of the test's own, on each database."""
+    async with new_box(backend.database_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def town(empty_backend: Backend) -> AsyncIterator[Town]:
+    """The whole house with services and citizens around it, on each database."""
+    async with new_town(empty_backend.database_url) as made:
+        yield made
