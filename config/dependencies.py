@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -81,6 +80,7 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         "citizen": Provide(citizen),
         "fresh_citizen": Provide(fresh_citizen, sync_to_thread=False),
         "language": Provide(language, sync_to_thread=False),
+        "language_of": value(language_of),
         "address": Provide(address, sync_to_thread=False),
         "vault": value(house.vault),
         "store": value(house.store),
@@ -90,7 +90,7 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         "site_name": value(policy.totp_issuer),
         "secure_cookies": value(house.settings.is_secure),
         "panels": value(panels),
-        "services_of": value(partial(services_of, house.provider)),
+        "services_of": value(services_of),
     }
 
 

@@ -1,0 +1,79 @@
+"""The answer to an authorization request: a code or an error, to the redirect URI, or on a page before there is one."""
+
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import structlog
+from litestar import Request, Response
+
+from accounts.pages.page import page, see_other
+from oidc.protocol.authorization import response_parameters
+from oidc.protocol.client import Client
+from oidc.protocol.errors import INVALID_REQUEST, AuthorizationError, ProtocolError, ReplyTo
+from oidc.protocol.uris import origin_of
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
+AnyRequest = Request[Any, Any, Any]
+About = Literal["client", "address", "request"]
+
+
+class Unanswerable(ProtocolError):
+    """A request that nobody can be sent back from. `about` is what is wrong, for the citizen; the rest is for the
+    people who run the service."""
+
+    def __init__(self, about: About, error: ProtocolError, client: Client | None = None) -> None:
+        super().__init__(error.code, error.description, detail=error.detail, status=error.status)
+        self.about = about
+        self.client = client
+
+
+def unknown_client(client_id: str | None) -> Unanswerable:
+    """No such client, or one that was disabled: the two are alike to whoever asks."""
+    detail = f"client_id {client_id[:100]!r}" if client_id else ""
+    return Unanswerable("client", ProtocolError(INVALID_REQUEST, "The client_id is not registered.", detail=detail))
+
+
+def answer(reply_to: ReplyTo, issuer: str, fields: dict[str, str]) -> Response[bytes]:
+    """303 to the redirect URI, with `state` and `iss` (RFC 6749 section 4.1.2, RFC 9207)."""
+    if reply_to.response_mode != "query":
+        raise NotImplementedError(f"response_mode {reply_to.response_mode} is not built yet")
+    query = urlencode(response_parameters(reply_to, issuer, fields))
+    # A registered redirect URI may have a query of its own, which is kept (RFC 6749 section 3.1.2).
+    return see_other(f"{reply_to.redirect_uri}{'&' if '?' in reply_to.redirect_uri else '?'}{query}")
+
+
+def refuse(request: AnyRequest, error: ProtocolError, issuer: str) -> Response[Any]:
+    """The one mapping of errors of this endpoint: back to the service where that is safe, else a page."""
+    reply_to = error.reply_to if isinstance(error, AuthorizationError) else None
+    log.info(
+        "authorization_refused",
+        error=error.code,
+        description=error.description,
+        detail=error.detail,
+        client_id=reply_to.client_id if reply_to else None,
+    )
+    if reply_to is not None:
+        return answer(reply_to, issuer, error.fields())
+    about, client = (error.about, error.client) if isinstance(error, Unanswerable) else ("request", None)
+    return page(
+        request,
+        "authorization_error.html",
+        status=error.status,
+        about=about,
+        client=client,
+        start_again=way_to(client, issuer),
+        error=error,
+    )
+
+
+def way_to(client: Client | None, issuer: str) -> str | None:
+    """Where a citizen can start again: the service's own sign-in (Core section 4), its home page, or its host."""
+    if client is None:
+        return None
+    start = client.metadata.initiate_login_uri
+    if start:
+        return f"{start}{'&' if '?' in start else '?'}{urlencode({'iss': issuer})}"
+    if client.metadata.client_uri:
+        return client.metadata.client_uri
+    origins = (origin_of(uri) for uri in client.metadata.redirect_uris)
+    return next((f"{origin}/" for origin in origins if origin.startswith("http")), None)

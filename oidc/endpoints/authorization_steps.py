@@ -1,0 +1,167 @@
+"""The next step of an authorization, computed from what is stored, and what each step does."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Response
+
+from accounts.account import data_key_of
+from accounts.activity import record
+from accounts.consent import ConsentView, find_consent
+from accounts.database import Transaction
+from accounts.pages.page import see_other
+from accounts.vault import Vault
+from identity.policy import IdentityPolicy
+from identity.session import is_due_for_touch, touch
+from identity.sign_in import Onward, begin
+from oidc.authorization_code import issue_code
+from oidc.endpoints.authorization_response import answer
+from oidc.endpoints.visit import InteractionOver, Visit
+from oidc.interaction import Interaction, Outcome, complete
+from oidc.protocol.errors import ACCESS_DENIED, AuthorizationError, ProtocolError, may_travel
+from oidc.protocol.id_token_hint import hinted_sub, verify_id_token_hint
+from oidc.protocol.prompt import Agreed, Authenticate, Issue, Progress, SignedIn, Step, next_step
+from oidc.provider import Provider
+from oidc.subject import subject_of
+
+SUSPENDED = "The account is suspended."
+CLOSED = "The account is closed."
+
+
+async def step_of(db: Transaction, provider: Provider, visit: Visit, now: datetime) -> tuple[Step, ConsentView | None]:
+    """What to do now, and the agreement it leans on. Raises `AuthorizationError`."""
+    session, client, asked = visit.session, visit.client, visit.asked
+    agreed = await find_consent(db, session.account_id, client.client_id) if session else None
+    person = await _person_asked_for(db, provider, visit, now)
+    step = next_step(
+        asked,
+        client,
+        provider.capabilities,
+        _progress(visit),
+        await _signed_in(db, visit, person is not None, now),
+        Agreed(frozenset(agreed.scopes), frozenset(agreed.claims)) if agreed else None,
+        hinted_sub=person,
+    )
+    if session is None or session.account_state == "active" or isinstance(step, Authenticate):
+        return step, agreed
+    if session.account_state == "enrolling" and "none" not in asked.prompt:
+        # Not an account yet: the sign-in leads through what is missing, and back.
+        return Authenticate(acr=provider.capabilities.minimum_acr), agreed
+    # Said only now, to who has proved to be its owner: before, it would tell strangers about accounts (R27).
+    raise denied(visit, CLOSED if session.account_state == "closed" else SUSPENDED)
+
+
+def denied(visit: Visit, why: str) -> AuthorizationError:
+    """`access_denied`, addressed to the service (RFC 6749 section 4.1.2.1)."""
+    return may_travel(ProtocolError(ACCESS_DENIED, why), visit.asked.reply_to)
+
+
+def _progress(visit: Visit) -> Progress:
+    interaction = visit.interaction
+    if interaction is None:
+        return Progress(visit.opened_at)
+    return Progress(
+        interaction.opened_at,
+        consented_by=str(interaction.consented) if interaction.consented else None,
+        chosen_by=str(interaction.account_chosen) if interaction.account_chosen else None,
+    )
+
+
+async def _person_asked_for(db: Transaction, provider: Provider, visit: Visit, now: datetime) -> str | None:
+    if visit.asked.id_token_hint is None:
+        return None
+    keys = await provider.keys.current(db, now)
+    algorithms = provider.capabilities.signing_algorithms
+    try:
+        hint = verify_id_token_hint(visit.asked.id_token_hint, keys.verifying, provider.issuer, algorithms)
+        return hinted_sub(hint, visit.client.client_id)
+    except ProtocolError as error:
+        raise may_travel(error, visit.asked.reply_to) from error
+
+
+async def _signed_in(db: Transaction, visit: Visit, is_hinted: bool, now: datetime) -> SignedIn | None:
+    session = visit.session
+    if session is None:
+        return None
+    # Most requests name nobody; then there is nothing to compare, and nothing to read.
+    names_a_person = is_hinted or visit.asked.claims.subject is not None
+    sub = await subject_of(db, session.account_id, visit.client.subject_sector, now) if names_a_person else ""
+    return SignedIn(str(session.account_id), sub, session.acr, session.auth_time)
+
+
+async def issue(
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    policy: IdentityPolicy,
+    visit: Visit,
+    step: Issue,
+    agreed: ConsentView | None,
+    now: datetime,
+) -> Response[Any]:
+    """A code, sent to the service. With a session and an agreement at hand nothing else is written."""
+    session = visit.session
+    if session is None or agreed is None:
+        raise RuntimeError("a code without session or agreement: the rules never say so")
+    if visit.interaction is not None:
+        await finish(db, visit.interaction, "issued", now)
+        # A silent return writes no line of its own: the grant says when, and "services you use" shows it.
+        key = await data_key_of(db, vault, session.account_id)
+        name = visit.client.name_in(*visit.languages)
+        await record(db, session.account_id, "service_entered", now, key=key, service=name)
+    if is_due_for_touch(session, policy.session, now):
+        await touch(db, session, policy.session, now)
+    code = await issue_code(
+        db,
+        vault,
+        provider.policy,
+        client=visit.client,
+        session=session,
+        consent_id=agreed.id,
+        request=visit.asked,
+        scopes=step.scope,
+        now=now,
+    )
+    return answer(visit.asked.reply_to, provider.issuer, {"code": code})
+
+
+async def authenticate(
+    db: Transaction,
+    vault: Vault,
+    visit: Visit,
+    interaction: Interaction,
+    step: Authenticate,
+    service: str,
+    now: datetime,
+) -> Response[Any]:
+    """Hand the citizen to identity, which knows nothing of OpenID Connect, and have them back at this interaction."""
+    onward = Onward(
+        service_name=service,
+        form_target=visit.form_targets[0],
+        cancel=cancel_path(interaction),
+        hint=step.login_hint,
+        language=visit.languages,
+        start="choose" if step.another else step.start,
+    )
+    path = await begin(
+        db,
+        vault,
+        visit.browser,
+        required_acr=step.acr,
+        fresh_after=step.fresh_after,
+        return_to=interaction.address,
+        onward=onward,
+        now=now,
+    )
+    return see_other(path)
+
+
+def cancel_path(interaction: Interaction) -> str:
+    """Where "cancel" leads on every page of an interaction."""
+    return f"/authorize/cancel?interaction={interaction.id}"
+
+
+async def finish(db: Transaction, interaction: Interaction, outcome: Outcome, now: datetime) -> None:
+    """Complete the interaction. Raises `InteractionOver` when another tab was first: there is never a second answer."""
+    if not await complete(db, interaction, outcome, now):
+        raise InteractionOver("completed")

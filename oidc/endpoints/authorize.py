@@ -1,0 +1,154 @@
+"""`/authorize`, the one dispatcher: a request comes in, the next step is computed, a page or the answer goes out.
+
+Every page of an interaction leads back here, and what to do then is computed anew from what is stored.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+
+from accounts.citizen import Browser
+from accounts.database import Transaction
+from accounts.pages.page import see_other
+from accounts.vault import Vault
+from identity.policy import IdentityPolicy
+from identity.session import SessionView
+from oidc.client import RegisteredClient
+from oidc.endpoints.authorization_response import AnyRequest, Unanswerable, unknown_client
+from oidc.endpoints.authorization_steps import authenticate, denied, finish, issue, step_of
+from oidc.endpoints.consent import consent_page
+from oidc.endpoints.select_account import select_account_page
+from oidc.endpoints.visit import Visit, answered, returned
+from oidc.interaction import open_interaction
+from oidc.protocol.authorization import AuthorizationRequest, read_authorization_request, require_client_id
+from oidc.protocol.errors import AuthorizationError, ProtocolError
+from oidc.protocol.parameters import Parameters, read_form, read_query
+from oidc.protocol.prompt import Authenticate, ChooseAccount, Issue
+from oidc.provider import Provider
+
+LanguageOf = Callable[[AnyRequest], str]
+
+
+@get("/authorize")
+async def authorize(
+    request: AnyRequest,
+    db: NamedDependency[Transaction],
+    now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
+    browser: NamedDependency[Browser],
+    session: NamedDependency[SessionView | None],
+    provider: NamedDependency[Provider],
+    identity_policy: NamedDependency[IdentityPolicy],
+    language_of: NamedDependency[LanguageOf],
+) -> Response[Any]:
+    """A new request, or one that comes back from a page (`?interaction=`). OpenID Connect Core section 3.1.2."""
+
+    async def dispatch() -> Response[Any]:
+        parameters = read_query(request.scope["query_string"], repeats="keep")
+        if "interaction" in parameters and "client_id" not in parameters:
+            address = parameters.get("interaction")
+            visit = await returned(request, db, vault, provider, browser, session, address, now)
+        else:
+            client, asked = await judged(db, provider, parameters, now)
+            visit = Visit(asked, client, browser, session, None, now).speaks_to(request)
+        return await take_step(request, db, vault, provider, identity_policy, visit, language_of, now)
+
+    return await answered(request, provider, dispatch())
+
+
+@get("/authorize/cancel")
+async def cancel(
+    request: AnyRequest,
+    db: NamedDependency[Transaction],
+    now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
+    browser: NamedDependency[Browser],
+    provider: NamedDependency[Provider],
+) -> Response[Any]:
+    """The link "cancel" of every page of an interaction: back to the service, which learns no more than that."""
+
+    async def send_back() -> Response[Any]:
+        address = read_query(request.scope["query_string"]).get("interaction")
+        visit = await returned(request, db, vault, provider, browser, None, address, now)
+        await finish(db, visit.held, "cancelled", now)
+        raise denied(visit, "The citizen cancelled.")
+
+    return await answered(request, provider, send_back())
+
+
+@post("/authorize", status_code=303, opt={"csrf": False})
+async def authorize_by_post(
+    request: AnyRequest,
+    db: NamedDependency[Transaction],
+    now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
+    provider: NamedDependency[Provider],
+) -> Response[Any]:
+    """The same request as a form. It comes from the service's site, so our SameSite=Lax cookies stay away; they come
+    with the GET that this answers with, and nothing is judged before."""
+
+    async def keep() -> Response[Any]:
+        content_type = request.headers.get("content-type")
+        parameters = read_form(await request.body(), content_type, repeats="keep")
+        client, asked = await judged(db, provider, parameters, now)
+        return see_other((await open_interaction(db, vault, client.client_id, asked.to_bytes(), None, now)).address)
+
+    return await answered(request, provider, keep())
+
+
+async def judged(
+    db: Transaction, provider: Provider, parameters: Parameters, now: datetime
+) -> tuple[RegisteredClient, AuthorizationRequest]:
+    """The rules of the endpoint. What cannot be told to the service is `Unanswerable`, for a page."""
+    try:
+        client_id = require_client_id(parameters)
+    except ProtocolError as error:
+        raise Unanswerable("request", error) from error
+    client = await provider.clients.find(db, client_id, now)
+    if client is None:
+        raise unknown_client(client_id)
+    try:
+        return client, read_authorization_request(parameters, client, provider.capabilities)
+    except AuthorizationError:
+        raise
+    except ProtocolError as error:
+        raise Unanswerable("address", error, client) from error
+
+
+async def take_step(
+    request: AnyRequest,
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    policy: IdentityPolicy,
+    visit: Visit,
+    language_of: LanguageOf,
+    now: datetime,
+) -> Response[Any]:
+    """The one decision, carried out. An error that is told to the service ends the interaction."""
+    try:
+        step, agreed = await step_of(db, provider, visit, now)
+    except AuthorizationError:
+        if visit.interaction is not None:
+            await finish(db, visit.interaction, "failed", now)
+        raise
+    if isinstance(step, Issue):
+        return await issue(db, vault, provider, policy, visit, step, agreed, now)
+    interaction = visit.interaction or await open_interaction(
+        db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now
+    )
+    if isinstance(step, Authenticate):
+        service = visit.client.name_in(language_of(request))
+        return await authenticate(db, vault, visit, interaction, step, service, now)
+    if visit.interaction is None or visit.session is None:
+        # A page needs an address that can be loaded again and read in another language.
+        return see_other(interaction.address)
+    if isinstance(step, ChooseAccount):
+        return await select_account_page(request, db, vault, visit, visit.session)
+    return await consent_page(request, db, vault, visit, visit.session, step, agreed, language_of(request))
+
+
+handlers = [authorize, authorize_by_post, cancel]

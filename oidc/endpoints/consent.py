@@ -1,0 +1,161 @@
+"""The consent page of an interaction: what a service asks for, in plain words, with the citizen's own values (R13)."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from litestar import Response, post
+from litestar.di import NamedDependency
+
+from accounts.account import data_key_of
+from accounts.activity import record
+from accounts.citizen import Browser
+from accounts.consent import ConsentView, Shown, give_consent
+from accounts.database import Transaction
+from accounts.notification import notify_contacts
+from accounts.pages.page import N_, form_of, page, see_other
+from accounts.vault import Vault
+from identity.device import device_name
+from identity.session import SessionView
+from oidc.endpoints.authorization_response import AnyRequest
+from oidc.endpoints.authorization_steps import denied, finish, step_of
+from oidc.endpoints.claim_words import LASTING, all_claims, details_of, words_of
+from oidc.endpoints.own_values import masked_email, own_values
+from oidc.endpoints.visit import Visit, answered, returned
+from oidc.interaction import consent
+from oidc.protocol.client import Client
+from oidc.protocol.prompt import AskConsent
+from oidc.provider import Provider
+
+NOTICE = "2026-11"
+"""The version of the words on this page, kept with each agreement (R65). It changes when they mean something else."""
+NO_PURPOSE = N_("It needs this to sign you in and to provide its service.")
+
+
+async def consent_page(
+    request: AnyRequest,
+    db: Transaction,
+    vault: Vault,
+    visit: Visit,
+    session: SessionView,
+    step: AskConsent,
+    agreed: ConsentView | None,
+    language: str,
+) -> Response[Any]:
+    """The question: only what is new stands out, and what the citizen's record does not have is said."""
+    values = await own_values(db, vault, session.account_id, session.locale)
+    known = set(agreed.claims) if agreed else set()
+    new = set(all_claims(step.new_scope, step.new_claims)) - known
+    before = set(all_claims(step.scope, step.claims)) & known
+    return page(
+        request,
+        "consent.html",
+        form_targets=visit.form_targets,
+        client=visit.client,
+        purpose=visit.client.text_in("purpose", language),
+        is_known=agreed is not None,
+        new=details_of(new, values),
+        before=details_of(before, values),
+        lasting=step.offline,
+        signed_in_as=masked_email(values),
+        hidden={
+            "interaction": str(visit.held.id),
+            "language": language,
+            "shown": _seal_of_what_is_shown(vault, visit, session, step, language),
+        },
+    )
+
+
+def _seal_of_what_is_shown(vault: Vault, visit: Visit, session: SessionView, step: AskConsent, language: str) -> str:
+    """Binds the answer to the question: this citizen, this service, these details, these words. What changed in
+    another tab meanwhile is asked again."""
+    shown = [str(visit.held.id), str(session.account_id), step.scope, step.claims, step.new_details, language, NOTICE]
+    return vault.mac("consent.shown", msgspec.json.encode(shown))[:16].hex()
+
+
+@post("/authorize/consent", status_code=303)
+async def answer_consent(
+    request: AnyRequest,
+    db: NamedDependency[Transaction],
+    now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
+    browser: NamedDependency[Browser],
+    session: NamedDependency[SessionView | None],
+    provider: NamedDependency[Provider],
+    address: NamedDependency[str],
+) -> Response[Any]:
+    """The answer. Allowed: one agreement, however often the form is posted. Refused: the service is told."""
+    form = await form_of(request)
+
+    async def judge() -> Response[Any]:
+        visit = await returned(request, db, vault, provider, browser, session, form.get("interaction"), now)
+        step, agreed = await step_of(db, provider, visit, now)
+        language = form.get("language", "")
+        if session is None or not isinstance(step, AskConsent):
+            return see_other(visit.held.address)
+        shown = _seal_of_what_is_shown(vault, visit, session, step, language)
+        if not hmac.compare_digest(shown.encode(), form.get("shown", "").encode()):
+            return see_other(visit.held.address)
+        if form.get("action") == "refuse":
+            await finish(db, visit.held, "refused", now)
+            key = await data_key_of(db, vault, session.account_id)
+            name = visit.client.name_in(language)
+            await record(db, session.account_id, "consent_refused", now, key=key, service=name)
+            raise denied(visit, "The citizen did not agree.")
+        if form.get("action") == "allow" and await consent(db, visit.held, session.account_id, now):
+            device = device_name(request.headers.get("user-agent", ""))
+            await _agree(db, vault, visit.client, session, step, agreed, language, device, address, now)
+        return see_other(visit.held.address)
+
+    return await answered(request, provider, judge())
+
+
+async def _agree(
+    db: Transaction,
+    vault: Vault,
+    client: Client,
+    session: SessionView,
+    step: AskConsent,
+    agreed: ConsentView | None,
+    language: str,
+    device: str,
+    address: str,
+    now: datetime,
+) -> None:
+    """Write the agreement down, with what stood before, and tell every contact of it (R67)."""
+    scopes = {*step.scope, *(agreed.scopes if agreed else ())}
+    claims = {*all_claims(step.scope, step.claims), *(agreed.claims if agreed else ())}
+    name = client.name_in(language)
+    await give_consent(
+        db,
+        session.account_id,
+        client.client_id,
+        scopes=scopes,
+        claims=claims,
+        shown=Shown(name, client.text_in("purpose", language) or NO_PURPOSE, NOTICE, language),
+        lawful_basis="consent",
+        now=now,
+    )
+    key = await data_key_of(db, vault, session.account_id)
+    await record(db, session.account_id, "consent_given", now, key=key, service=name, device=device, address=address)
+    gets: Sequence[str] = words_of(all_claims(step.scope, step.claims))
+    await notify_contacts(
+        db,
+        vault,
+        key,
+        session.account_id,
+        "consent_given",
+        session.locale or language,
+        now,
+        service=name,
+        gets=gets,
+        lasting=LASTING if step.offline else "",
+        when=f"{now:%Y-%m-%d %H:%M} UTC",
+        device=device,
+        address=address,
+    )
+
+
+handlers = [answer_consent]

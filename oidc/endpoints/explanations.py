@@ -1,0 +1,11 @@
+"""What refusals of this package say to people: a title, what happened, what to do."""
+
+from accounts.pages.page import N_
+
+EXPLANATIONS: dict[str, tuple[str, str, str]] = {
+    "no_such_service": (
+        N_("This agreement is not there"),
+        N_("It belongs to another account, or it has ended."),
+        N_("Go to Services you use to see what stands."),
+    ),
+}

@@ -1,0 +1,115 @@
+"""Signed out: the session ends, every service is told, and the citizen sees which of them was reached."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from accounts.account import data_key_of
+from accounts.activity import record
+from accounts.database import Transaction
+from accounts.pages.page import page, see_other
+from accounts.vault import Vault
+from identity.pages.cookies import expired_session_cookie
+from identity.session import SessionView, end
+from oidc.client import RegisteredClient, find_client
+from oidc.logout import Delivery, announce, deliveries_of
+from oidc.protocol.end_session import ReturnTo
+from oidc.provider import Provider
+from oidc.sign_out import Ended, find_kept, keep
+from oidc.sign_out_request import SignOutRequest
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One service and how far telling it has come: `reached`, `on_its_way`, `trying_again`, `not_reached`."""
+
+    client: RegisteredClient | None
+    client_id: str
+    state: str
+
+
+async def conclude(
+    request: AnyRequest,
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    session: SessionView | None,
+    asked: SignOutRequest,
+    secure_cookies: bool,
+    now: datetime,
+) -> Response[Any]:
+    """End the session and lead on: at once where the service that asked was the only one and has proved to be it,
+    else to the page that says what became of each."""
+    client, return_to = asked.client, _address(asked.decision.return_to)
+    others = await _end(db, vault, session, client, now) if session else []
+    response: Response[Any]
+    if return_to is not None and asked.is_proved and not others:
+        response = see_other(return_to)
+    elif session is None:
+        response = page(
+            request, "signed_out.html", services=[], client=client, return_to=return_to, why="not_signed_in"
+        )
+    else:
+        ended = Ended(session.id, client.client_id if client else None, return_to)
+        response = see_other(f"/signed-out/{await keep(db, vault, ended, now)}")
+    response.cookies.append(expired_session_cookie(secure_cookies))
+    return response
+
+
+async def _end(
+    db: Transaction, vault: Vault, session: SessionView, client: RegisteredClient | None, now: datetime
+) -> list[Delivery]:
+    """End it, and have every service told; those besides the one that asked."""
+    await end(db, vault, session.id, "signed_out", now)
+    await announce(db, vault, session.id, now)
+    key = await data_key_of(db, vault, session.account_id)
+    by = client.name_in(session.locale or "") if client else ""
+    await record(db, session.account_id, "signed_out", now, key=key, service=by)
+    asking = client.client_id if client else None
+    return [delivery for delivery in await deliveries_of(db, session.id) if delivery.client_id != asking]
+
+
+def _address(return_to: ReturnTo | None) -> str | None:
+    """RP-Initiated Logout 1.0 section 3: the registered address, and `state` as it came."""
+    if return_to is None or return_to.state is None:
+        return return_to.uri if return_to else None
+    return f"{return_to.uri}{'&' if '?' in return_to.uri else '?'}{urlencode({'state': return_to.state})}"
+
+
+@get("/signed-out/{secret:str}")
+async def signed_out(
+    request: AnyRequest,
+    db: NamedDependency[Transaction],
+    now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
+    secret: FromPath[str],
+) -> Response[Any]:
+    """The page after it, at an address of its own: no cookie leads here any more."""
+    kept = await find_kept(db, vault, secret, now)
+    if not isinstance(kept, Ended):
+        return page(request, "signed_out.html", status=410, services=[], client=None, return_to=None, why="expired")
+    services = [await _told(db, delivery) for delivery in await deliveries_of(db, kept.session_id)]
+    return page(
+        request,
+        "signed_out.html",
+        services=services,
+        client=await find_client(db, kept.client_id) if kept.client_id else None,
+        return_to=kept.return_to,
+        why="",
+    )
+
+
+async def _told(db: Transaction, delivery: Delivery) -> Told:
+    client = await find_client(db, delivery.client_id)
+    if delivery.state == "waiting" and client is not None and client.metadata.backchannel_logout_uri:
+        return Told(client, delivery.client_id, "trying_again" if delivery.attempts else "on_its_way")
+    return Told(client, delivery.client_id, "reached" if delivery.state == "reached" else "not_reached")
+
+
+handlers = [signed_out]

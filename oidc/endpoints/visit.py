@@ -1,0 +1,138 @@
+"""A visit to `/authorize` or one of its pages: what is asked, by whom, who is at the keyboard, and who may go on."""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+
+from accounts.citizen import Browser
+from accounts.database import Transaction
+from accounts.pages.page import page
+from accounts.vault import Vault
+from identity.session import SessionView
+from oidc.client import RegisteredClient
+from oidc.endpoints.authorization_response import AnyRequest, Unanswerable, refuse, unknown_client, way_to
+from oidc.interaction import Interaction, bind, find_interaction
+from oidc.protocol.authorization import AuthorizationRequest, authorization_request_from
+from oidc.protocol.authorization_rules import require_exact_redirect_uri
+from oidc.protocol.errors import ProtocolError
+from oidc.protocol.uris import origin_of
+from oidc.provider import Provider
+
+Why = Literal["completed", "expired", "foreign"]
+STATUS = {"completed": 409, "expired": 410, "foreign": 403}
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """`interaction` is None while no page was needed; `opened_at` is when the request first came."""
+
+    asked: AuthorizationRequest
+    client: RegisteredClient
+    browser: Browser
+    session: SessionView | None
+    interaction: Interaction | None
+    opened_at: datetime
+
+    @property
+    def held(self) -> Interaction:
+        """The interaction, on pages, which all have one."""
+        if self.interaction is None:
+            raise RuntimeError("a page without an interaction")
+        return self.interaction
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """What outranks the browser's languages: the request's wish, then the account's."""
+        own = self.session.locale if self.session else None
+        return (*self.asked.ui_locales, *([own] if own else ()))
+
+    @property
+    def form_targets(self) -> tuple[str, ...]:
+        """Where a form on its pages may lead: browsers check `form-action` along the whole chain of redirects."""
+        return (origin_of(self.asked.redirect_uri),)
+
+    def speaks_to(self, request: AnyRequest) -> "Visit":
+        """Itself, having told the page frame which languages to prefer."""
+        if self.languages:
+            request.state["languages"] = self.languages
+        return self
+
+
+class InteractionOver(Exception):
+    """This visit cannot go on with its interaction."""
+
+    def __init__(self, why: Why, client: RegisteredClient | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.client = client
+
+
+async def answered(request: AnyRequest, provider: Provider, answer: Awaitable[Response[Any]]) -> Response[Any]:
+    """The answer, or what each way of failing becomes; the same for every door of an interaction."""
+    try:
+        return await answer
+    except ProtocolError as error:
+        return refuse(request, error, provider.issuer)
+    except InteractionOver as ended:
+        # No dead end: what happened, and the way to the service or the account.
+        return page(
+            request,
+            "interaction_over.html",
+            status=STATUS[ended.why],
+            why=ended.why,
+            client=ended.client,
+            start_again=way_to(ended.client, provider.issuer),
+        )
+
+
+async def returned(
+    request: AnyRequest,
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    browser: Browser,
+    session: SessionView | None,
+    address: str | None,
+    now: datetime,
+) -> Visit:
+    """The visit that goes on with an interaction. Raises `InteractionOver`, or `Unanswerable` where its client is gone
+    or has taken back the redirect URI."""
+    interaction, client = await _held(db, vault, provider, browser, address, now)
+    asked = authorization_request_from(interaction.request)
+    try:
+        require_exact_redirect_uri(asked.redirect_uri, client)
+    except ProtocolError as error:
+        raise Unanswerable("address", error, client) from error
+    return Visit(asked, client, browser, session, interaction, interaction.opened_at).speaks_to(request)
+
+
+async def _held(
+    db: Transaction, vault: Vault, provider: Provider, browser: Browser, address: str | None, now: datetime
+) -> tuple[Interaction, RegisteredClient]:
+    """The open interaction of this browser; the first browser that comes gets it."""
+    interaction_id = _uuid(address)
+    interaction = await find_interaction(db, vault, interaction_id) if interaction_id else None
+    if interaction is None:
+        raise InteractionOver("expired")
+    client = await provider.clients.find(db, interaction.client_id, now)
+    if client is None:
+        raise unknown_client(interaction.client_id)
+    if interaction.browser is None and await bind(db, interaction.id, browser.digest, now):
+        interaction = msgspec.structs.replace(interaction, browser=browser.digest)
+    if interaction.browser != browser.digest and interaction.expires_at > now:
+        raise InteractionOver("foreign")
+    if interaction.completed_at is not None:
+        raise InteractionOver("completed", client)
+    if interaction.expires_at <= now:
+        raise InteractionOver("expired", client)
+    return interaction, client
+
+
+def _uuid(value: str | None) -> UUID | None:
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        return None
