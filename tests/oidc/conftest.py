@@ -1,11 +1,14 @@
 """What tests of the provider share."""
 
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
 from oidc_kit import Box, new_box
 from services import Backend
-from town import Town, new_town
+
+if TYPE_CHECKING:
+    from town import Town
 
 
 @pytest.fixture
@@ -16,7 +19,9 @@ async def box(backend: Backend) -> AsyncIterator[Box]:
 
 
 @pytest.fixture
-async def town(empty_backend: Backend) -> AsyncIterator[Town]:
+async def town(empty_backend: Backend) -> "AsyncIterator[Town]":
     """The whole house with services and citizens around it, on each database."""
+    from town import new_town  # the whole house: only where it is asked for
+
     async with new_town(empty_backend.database_url) as made:
         yield made
