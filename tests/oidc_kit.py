@@ -1,11 +1,11 @@
 """A provider in a box for tests of the protocol: a database, people, services, and the endpoints that programs call."""
 
-from base64 import urlsafe_b64decode
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import httpx2
@@ -44,6 +44,11 @@ SECRET = "a-secret-of-more-than-enough-entropy-for-anyone"
 ADA = Claims(name="Ada Lovelace", given_name="Ada", family_name="Lovelace", birthdate="1815-12-10")
 
 
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    """The header of `client_secret_basic` (RFC 6749 section 2.3.1)."""
+    return {"authorization": "Basic " + b64encode(f"{quote(client_id)}:{quote(secret)}".encode()).decode()}
+
+
 def new_vault() -> Vault:
     """Keys that are the same in every test."""
     return Vault(VaultKeys(wrapping={1: b"w" * 32}, current=1, blind_index=b"b" * 32, pepper=b"p" * 32))
@@ -58,8 +63,8 @@ class Box:
         self.vault = vault
         self.now = START
         self.store = MemoryStore(START - timedelta(days=1))
-        self.app = self._application()
-        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url=ISSUER)
+        app: Any = self._application()
+        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ISSUER)
 
     def later(self, **duration: float) -> None:
         """Let time pass."""
@@ -195,16 +200,12 @@ class Box:
             )
 
     async def ask(self, *, auth: tuple[str, str] | None = None, **fields: str | None) -> httpx2.Response:
-        """POST /token; by default as the client `parks` with its secret in the header."""
+        """POST /token; `auth` is client_id and secret, for the header."""
         sent = {name: value for name, value in fields.items() if value is not None}
-        return await self.http.post(
-            "/token",
-            content=urlencode(sent),
-            headers={"content-type": "application/x-www-form-urlencoded"},
-            auth=auth,
-        )
+        headers = {"content-type": "application/x-www-form-urlencoded", **(basic(*auth) if auth else {})}
+        return await self.http.post("/token", content=urlencode(sent), headers=headers)
 
-    async def redeem(self, code: str, client_id: str = "parks", **fields: str | None) -> httpx2.Response:
+    async def redeem(self, code: str | None, client_id: str = "parks", **fields: str | None) -> httpx2.Response:
         """Redeem a code as a confidential client with a secret."""
         asked = {
             "grant_type": "authorization_code",

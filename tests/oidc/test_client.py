@@ -105,8 +105,8 @@ async def test_a_secret_is_never_kept(box: Box) -> None:
     async with box.transaction() as db:
         await import_json(db, text, CAPABILITIES, box.now)
         taxes = await find_client(db, "taxes")
+        in_plain = PARKS.replace('"none"', '"client_secret_basic"') + f'client_secret = "{secret}"\n'
         with pytest.raises(ClientFileError) as refused:
-            in_plain = PARKS.replace('"none"', '"client_secret_basic"') + f'client_secret = "{secret}"\n'
             await apply_toml(db, in_plain, CAPABILITIES, box.now)
 
     assert taxes is not None
