@@ -15,11 +15,13 @@ from oidc.protocol.errors import (
     ProtocolError,
 )
 from oidc.protocol.parameters import Parameters, require_at_most, split_scope, split_words
-from oidc.protocol.uris import is_loopback, split_uri
+from oidc.protocol.uris import split_uri
 
 MAX_WORDS = 20
 LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 DISPLAYS = {"page", "popup", "touch", "wap"}
+# Host, port, and the rest as it is written: parsing would forget an empty fragment.
+LOOPBACK = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]{1,5})?((?:[/?].*)?)")
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -40,15 +42,8 @@ def require_exact_redirect_uri(asked: str | None, client: Client) -> str:
 
 def differs_in_port(asked: str, registered: str) -> bool:
     """RFC 8252 section 7.3, RFC 9700 section 4.1.3: a native app on loopback chooses its port when it starts."""
-    a, b = split_uri(asked), split_uri(registered)
-    if a is None or b is None or b.scheme != "http" or not is_loopback(b.hostname or ""):
-        return False
-    return without_port(a.netloc) == without_port(b.netloc) and a._replace(netloc="") == b._replace(netloc="")
-
-
-def without_port(netloc: str) -> str:
-    """The authority as it is written, but for the port."""
-    return re.sub(r":\d{1,5}$", "", netloc)
+    a, b = LOOPBACK.fullmatch(asked), LOOPBACK.fullmatch(registered)
+    return a is not None and b is not None and split_uri(asked) is not None and a.group(1, 3) == b.group(1, 3)
 
 
 def refuse_what_is_not_supported(parameters: Parameters, capabilities: Capabilities) -> None:

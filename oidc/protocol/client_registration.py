@@ -79,15 +79,16 @@ def read_client_metadata(
     """
     problems: list[Problem] = []
     known, warnings = read_members(mapping, problems)
-    misread = {problem.field for problem in problems}
     for name, value in known.items():
         if value is not False and name in FEATURE_OF and not capabilities.has(FEATURE_OF[name]):
             problems.append(Problem(name, "cannot be honoured by this release."))
+    # What is wrong already needs no second complaint, which would only mislead.
+    named = {problem.field for problem in problems}
     for fill in DEFAULTS:
         fill(known, capabilities, default_signing_algorithm)
     metadata = ClientMetadata(**known)
     for rule in RULES:
-        problems.extend(problem for problem in rule(metadata, capabilities) if problem.field not in misread)
+        problems.extend(problem for problem in rule(metadata, capabilities) if problem.field not in named)
     if problems:
         # One field may break two rules in the same words.
         raise MetadataError(tuple(dict.fromkeys(problems)))

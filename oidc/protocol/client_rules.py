@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from oidc.protocol.capabilities import (
     DPOP,
@@ -30,7 +29,7 @@ from oidc.protocol.client_metadata import (
 from oidc.protocol.errors import Problem
 from oidc.protocol.keys import fits, problem_of_key_set, read_key_set
 from oidc.protocol.sector import sector_hosts
-from oidc.protocol.uris import origin_of, problem_of_redirect_uri, problem_of_web_uri
+from oidc.protocol.uris import origin_of, problem_of_redirect_uri, problem_of_web_uri, scheme_of
 
 Problems = Iterator[Problem]
 Rule = Callable[[ClientMetadata, Capabilities], Problems]
@@ -257,7 +256,7 @@ def profile_can_be_kept(metadata: ClientMetadata, capabilities: Capabilities) ->
         if value is not None and value not in FAPI2_ALGORITHMS:
             yield Problem(field, f"must be one of {', '.join(FAPI2_ALGORITHMS)} in this profile.")
     for uri in metadata.redirect_uris:
-        if urlsplit(uri).scheme not in {"https", "http"}:
+        if scheme_of(uri) not in {"https", "http"}:
             yield Problem("redirect_uris", f"{uri[:200]} must use https in this profile.")
 
 

@@ -114,16 +114,17 @@ def require_header(jwt: Jwt, kind: JwtKind) -> None:
     if refused:
         raise ProtocolError(kind.error, f"The header of the {kind.name} holds {refused[0]}, which is not accepted.")
     typ = jwt.header.get("typ")
-    if (typ.lower().removeprefix("application/") if isinstance(typ, str) else typ) not in kind.typ:
+    plain = typ.lower().removeprefix("application/") if isinstance(typ, str) else None
+    if plain not in kind.typ or (typ is not None and plain is None):
         raise ProtocolError(kind.error, f"The {kind.name} has the wrong typ.")
 
 
 def signed_by(jwt: Jwt, key: Key) -> bool:
     """Whether the key made the signature."""
+    # The old name of the same algorithm (RFC 9864); the key has been matched to the algorithm by now.
+    name = "Ed25519" if jwt.algorithm == "EdDSA" else jwt.algorithm
     try:
-        algorithm = JWSRegistry(algorithms=[jwt.algorithm]).get_alg(jwt.algorithm)
-        algorithm.check_key(key)
-        return algorithm.verify(jwt.signed, jwt.signature, key)
+        return JWSRegistry.algorithms[name].verify(jwt.signed, jwt.signature, key)
     except (JoseError, ValueError, TypeError):
         return False
 

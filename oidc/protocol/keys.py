@@ -1,5 +1,7 @@
 """Public keys of others: JSON Web Key sets read with suspicion (RFC 7517), thumbprints (RFC 7638)."""
 
+import re
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from oidc.protocol.strict_json import is_shallow
 
 MAX_KEYS = 32
+BASE64URL = re.compile(r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?")
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 KEY_TYPES: dict[str, type[ECKey] | type[OKPKey] | type[RSAKey]] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
@@ -24,18 +27,24 @@ def read_public_key(value: object) -> Key | None:
     key_class = KEY_TYPES.get(str(value.get("kty")))
     if key_class is None or not all(isinstance(name, str) for name in value):
         return None
-    if key_class is RSAKey and len(str(value.get("n"))) > MAX_RSA_BITS // 6 + 8:
+    # Before the library sees it: it would warn about a weak key, and take its time over a monstrous one.
+    if key_class is RSAKey and not MIN_RSA_BITS <= bits_of(value.get("n")) <= MAX_RSA_BITS:
         return None
     try:
         key: Key = key_class.import_key(dict(value))
         key.dict_value  # noqa: B018 - fills what is computed lazily, so that nothing is left to fail later
     except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
-    if isinstance(key, RSAKey) and not MIN_RSA_BITS <= key.raw_value.key_size <= MAX_RSA_BITS:
-        return None
     if not isinstance(key.kid, str | None) or not isinstance(key.alg, str | None):
         return None
     return key
+
+
+def bits_of(number: object) -> int:
+    """The size of an integer in base64url (RFC 7518 section 2); 0 where it is none, or beyond any size we accept."""
+    if not isinstance(number, str) or len(number) > MAX_RSA_BITS // 6 + 4 or not BASE64URL.fullmatch(number):
+        return 0
+    return int.from_bytes(urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
 
 
 def read_key_set(document: object) -> tuple[Key, ...]:
@@ -75,7 +84,7 @@ def fits(key: Key, algorithm: str) -> bool:
     return (
         facts.get("kty") == key_type
         and facts.get("crv") == CURVES.get(algorithm)
-        and facts.get("use") in {None, "sig"}
+        and facts.get("use") in (None, "sig")
         and (facts.get("alg") is None or facts["alg"] == algorithm or {facts["alg"], algorithm} == {"EdDSA", "Ed25519"})
         and (operations is None or (isinstance(operations, list) and "verify" in operations))
     )

@@ -1,11 +1,9 @@
 """Sectors: which clients see the same pairwise `sub` (OpenID Connect Core section 8.1)."""
 
-from urllib.parse import urlsplit
-
 from oidc.protocol.client_metadata import ClientMetadata
 from oidc.protocol.errors import INVALID_CLIENT_METADATA, ProtocolError
 from oidc.protocol.strict_json import json_value
-from oidc.protocol.uris import host_of, is_loopback
+from oidc.protocol.uris import host_of, is_loopback, scheme_of
 
 WEB = {"http", "https"}
 
@@ -15,7 +13,7 @@ def sector_hosts(metadata: ClientMetadata) -> frozenset[str]:
     return frozenset(
         host
         for uri in metadata.redirect_uris
-        if urlsplit(uri).scheme in WEB
+        if scheme_of(uri) in WEB
         and (host := host_of(uri))
         and not (metadata.application_type == "native" and is_loopback(host))
     )

@@ -42,6 +42,12 @@ def origin_of(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} else f"{parts.scheme}:"
 
 
+def scheme_of(value: str) -> str:
+    """The scheme in lower case; "" where it is no URI."""
+    parts = split_uri(value)
+    return parts.scheme if parts else ""
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host never leaves the machine (RFC 6761 section 6.3, RFC 8252 section 7.3)."""
     if host == "localhost" or host.endswith(".localhost"):
