@@ -1,0 +1,122 @@
+"""`identity client`: the relying parties that are registered here."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from config.commands.common import Plain, load, open_house, plain_errors, table, with_settings
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from oidc.client_file import Applied
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def client() -> None:
+    """Register relying parties and look at them."""
+
+
+@client.command()
+@with_settings
+@click.argument("file", type=FILE)
+def apply(settings_file: Path | None, pairs: Sequence[str], file: Path) -> None:
+    """Apply a reviewed TOML file of clients; names every wrong line, and then writes nothing.
+
+    Applying it again changes nothing; a client that is not in the file stays as it is.
+    """
+    with plain_errors():
+        asyncio.run(_write(load(settings_file, pairs), file, "apply_toml"))
+
+
+@client.command("import")
+@with_settings
+@click.argument("file", type=FILE)
+def import_(settings_file: Path | None, pairs: Sequence[str], file: Path) -> None:
+    """Import a JSON array of OpenID Connect registration metadata, as `identity simulate --clients` takes it."""
+    with plain_errors():
+        asyncio.run(_write(load(settings_file, pairs), file, "import_json"))
+
+
+async def _write(settings: "Settings", file: Path, verb: str) -> None:
+    from oidc import client_file
+
+    async with open_house(settings) as house, house.database.begin() as db:
+        applied: Applied = await getattr(client_file, verb)(
+            db,
+            file_text(file),
+            house.provider.capabilities,
+            house.clock.now(),
+            fetcher=house.provider.fetcher,
+        )
+    for warning in applied.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for done in ("created", "changed", "unchanged"):
+        for client_id in getattr(applied, done):
+            click.echo(f"{done}  {client_id}")
+
+
+def file_text(file: Path) -> str:
+    """The text of a file that a person handed in."""
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise Plain(f"{file}: is not UTF-8") from None
+    except OSError as error:
+        raise Plain(f"{file}: {error.strerror}") from None
+
+
+@client.command("list")
+@with_settings
+def list_(settings_file: Path | None, pairs: Sequence[str]) -> None:
+    """Every client by its identifier."""
+    with plain_errors():
+        rows = asyncio.run(_list(load(settings_file, pairs)))
+    click.echo(table(("client", "name", "profile", "from", "changed", "state"), rows))
+
+
+async def _list(settings: "Settings") -> list[list[str]]:
+    from oidc.client import clients_of
+
+    rows: list[list[str]] = []
+    async with open_house(settings) as house, house.database.begin() as db:
+        while page := await clients_of(db, after=rows[-1][0] if rows else ""):
+            rows += [
+                [
+                    it.client_id,
+                    it.client_name or "",
+                    it.profile,
+                    it.source,
+                    f"{it.updated_at:%Y-%m-%d %H:%M}",
+                    "disabled" if it.disabled_at else "active",
+                ]
+                for it in page
+            ]
+    return rows
+
+
+@client.command()
+@with_settings
+@click.argument("client_id", metavar="CLIENT")
+def show(settings_file: Path | None, pairs: Sequence[str], client_id: str) -> None:
+    """Everything that is registered of one client, as JSON; a secret is never kept, so none is shown."""
+    with plain_errors():
+        click.echo(asyncio.run(_show(load(settings_file, pairs), client_id)))
+
+
+async def _show(settings: "Settings", client_id: str) -> str:
+    import msgspec
+
+    from oidc.client import find_client
+    from oidc.protocol.client_metadata import registration_of
+
+    async with open_house(settings) as house, house.database.begin() as db:
+        found = await find_client(db, client_id)
+    if found is None:
+        raise Plain(f"{client_id}: no such client; `identity client list` shows all")
+    shown = {"client_id": found.client_id, "has_secret": found.has_secret, **registration_of(found.metadata)}
+    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()

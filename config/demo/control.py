@@ -1,0 +1,168 @@
+"""The simulator's control listener: time, keys, mail and people, moved by tests. Loopback only, never the product's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, select
+
+from accounts.account import State, set_state
+from accounts.activity import Kind, record
+from accounts.outbox import Outbox
+from config.demo.inbox import Inbox
+from config.demo.people import STATES
+from config.house import House
+from identity.session import end_all
+from oidc.revision import MAX_AGE
+from oidc.signing_keys import rotate
+
+LARGEST = 64 * 1024
+Answer = tuple[int, Any]
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+HISTORY: Mapping[str, Kind] = {
+    "active": "account_reopened",
+    "suspended": "account_suspended",
+    "closed": "account_closed",
+}
+
+
+class Wrong(Exception):
+    """A call that cannot be done; `status` and a sentence are the answer."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Control:
+    """An ASGI application over one house."""
+
+    def __init__(self, house: House, inbox: Inbox, people: Mapping[str, UUID], workers: int) -> None:
+        self._house = house
+        self._inbox = inbox
+        self._people = people
+        self._workers = workers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while (message := await receive())["type"] != "lifespan.shutdown":
+                await send({"type": f"{message['type']}.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        try:
+            status, body = await self._answer(scope, receive)
+        except Wrong as wrong:
+            status, body = wrong.status, {"error": str(wrong)}
+        content = msgspec.json.encode(body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        if any(name == b"origin" for name, _ in scope["headers"]):
+            # A page in somebody's browser must not move the clock of a simulator on the same machine.
+            raise Wrong(403, "not for web pages")
+        body = await _body(receive)
+        match scope["method"], [unquote(part) for part in scope["raw_path"].decode("ascii").strip("/").split("/")]:
+            case "GET", ["health"]:
+                return await self._health()
+            case "GET", ["inbox"]:
+                return await self._messages(scope["query_string"])
+            case "POST", ["clock", "advance"]:
+                return self._advance(_json(body))
+            case "POST", ["keys", "rotate"]:
+                return await self._rotate()
+            case "POST", ["people", handle, "state"]:
+                return await self._set_state(handle, _json(body))
+            case _, ["health" | "inbox"] | ["clock", "advance"] | ["keys", "rotate"] | ["people", _, "state"]:
+                raise Wrong(405, "wrong method")
+        raise Wrong(
+            404,
+            "there are: GET /health, GET /inbox?to=ADDRESS, POST /clock/advance, POST /keys/rotate, "
+            "POST /people/HANDLE/state",
+        )
+
+    async def _health(self) -> Answer:
+        async with self._house.database.begin() as db:
+            await db.scalar(select(1))
+        return 200, {
+            "status": "ok",
+            "issuer": self._house.settings.issuer,
+            "now": self._house.clock.now(),
+            "workers": self._workers,
+        }
+
+    def _advance(self, asked: Any) -> Answer:
+        seconds = asked.get("seconds") if isinstance(asked, dict) else None
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise Wrong(400, 'send {"seconds": 3600}')
+        try:
+            return 200, {"now": self._house.clock.advance(seconds)}
+        except ValueError as error:
+            raise Wrong(400, str(error)) from None
+
+    async def _rotate(self) -> Answer:
+        async with self._house.database.begin() as db:
+            rotated = await rotate(db, self._house.vault, self._house.clock.now())
+        # By then every worker has looked again, so that what is signed after this answer is signed with the new keys.
+        await asyncio.sleep(MAX_AGE.total_seconds() + 0.05)
+        return 200, {"rotated": rotated}
+
+    async def _messages(self, query: bytes) -> Answer:
+        await self._until_sent()
+        wanted = parse_qs(query.decode("latin-1")).get("to", [""])[0]
+        messages = self._inbox.messages(wanted or None)
+        if not messages and " " in wanted:  # a plus sign that was not escaped
+            messages = self._inbox.messages(wanted.replace(" ", "+"))
+        return 200, messages
+
+    async def _until_sent(self) -> None:
+        """Wait for the messages of everything that was committed before this was asked, two seconds at most."""
+        waiting = select(func.count()).where(
+            Outbox.kind == "message", Outbox.finished_at.is_(None), Outbox.attempts <= 1
+        )
+        for _ in range(100):
+            async with self._house.database.begin() as db:
+                if not await db.scalar(waiting):
+                    return
+            await asyncio.sleep(0.02)
+
+    async def _set_state(self, handle: str, asked: Any) -> Answer:
+        state: State | None = asked.get("state") if isinstance(asked, dict) else None
+        if state not in STATES:
+            raise Wrong(400, f'send {{"state": ...}}: one of {", ".join(STATES)}')
+        if handle not in self._people:
+            raise Wrong(404, f"no person has the handle {handle}")
+        account_id, now = self._people[handle], self._house.clock.now()
+        others: Sequence[State] = [other for other in STATES if other != state]  # type: ignore[misc]
+        async with self._house.database.begin() as db:
+            moved = any([await set_state(db, account_id, state, now, only_from=other) for other in others])
+            if moved and state in HISTORY:
+                await record(db, account_id, HISTORY[state], now, actor="operator")
+            if moved and state == "suspended":
+                await end_all(db, self._house.vault, account_id, "suspended", now)
+        return 200, {"handle": handle, "state": state}
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += bytes(message.get("body", b""))
+        if len(body) > LARGEST:
+            raise Wrong(413, "too large")
+        if not message.get("more_body"):
+            return body
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body or b"null")
+    except msgspec.DecodeError:
+        raise Wrong(400, "the body is not JSON") from None

@@ -1,0 +1,127 @@
+"""The simulator: the real product, empty but for two files, thrown away afterwards."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from config.clock import Clock
+from config.demo.control import Control
+from config.demo.inbox import Inbox
+from config.demo.people import Person, create_people
+from config.house import House
+from config.keys import make_keys
+from config.schema import bring_up_to_date, tables_of
+from config.server import Running, listen
+from config.settings import Settings, SettingsError, read_settings
+from config.store import forget
+from config.workers import Workers, serve_house
+from oidc.client_file import Applied, import_json
+from oidc.signing_keys import ensure_keys
+
+OURS = ("issuer", "mode", "database.", "store.", "keys.", "listen.", "mail.")
+"""Settings that the simulator decides itself, or has an option for."""
+OUTBOX_PAUSE = 0.1
+"""Seconds between two looks into the outbox: tests wait for what is in it."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What `identity simulate` was asked for. `clients` is the JSON text of the file."""
+
+    port: int
+    control: int | None = None
+    people: Sequence[Person] = ()
+    clients: str | None = None
+    database: str | None = None
+    store: str | None = None
+    workers: int = 1
+    settings: Sequence[tuple[str, str]] = ()
+
+
+async def simulate(
+    asked: Asked, stopping: asyncio.Event, say: Callable[[str], None], warn: Callable[[str], None]
+) -> None:
+    """Run until `stopping` is set. `say` gets the one line `ready ...`; `warn` what else a person should read.
+
+    Raises `SettingsError`, `ClientFileError`, `AddressTaken`, `WorkerFailed`.
+    """
+    for key, _ in asked.settings:
+        if key.startswith(OURS):
+            raise SettingsError(f"{key}: the simulator sets it itself; see identity simulate --help")
+    folder = Path(tempfile.mkdtemp(prefix="identity-simulator-"))
+    running = Running()
+    try:
+        sockets = listen("localhost", asked.port)
+        issuer = f"http://localhost:{sockets[0].getsockname()[1]}"
+        settings = _settings(asked, issuer, folder)
+        make_keys(folder / "keys")
+        clock = Clock(folder / "clock")
+        inbox = Inbox(folder / "inbox.jsonl", clock)
+        house = await House.open(settings, clock, inbox)
+        try:
+            people = await _fill(house, asked, warn)
+            if asked.workers == 1:
+                await serve_house(running, house, sockets, outbox=True, pause=OUTBOX_PAUSE)
+            else:
+                workers = Workers(asked.workers, settings, sockets, clock_file=folder / "clock", restart=False)
+                running.start("the workers", workers.run(), workers.stop)
+                worker = house.worker(OUTBOX_PAUSE)
+                running.start("the outbox worker", worker.run(), worker.stop)
+                await running.until(workers.ready(), stopping.wait())
+            if asked.control is not None:
+                control = Control(house, inbox, people, asked.workers)
+                await running.serve("the control listener", control, listen("127.0.0.1", asked.control))
+            if not stopping.is_set():
+                say(f"ready {issuer}")
+            await running.until(stopping.wait())
+        finally:
+            await running.stop()
+            await house.close()
+            if asked.store:
+                await forget(settings.store.url, settings.store.prefix)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
+    """The environment has no say: the same command gives the same provider everywhere."""
+    return read_settings(
+        None,
+        {},
+        [
+            ("issuer", issuer),
+            ("mode", "simulator"),
+            ("database.url", asked.database or f"sqlite+aiosqlite:///{folder / 'identity.sqlite'}"),
+            ("store.url", asked.store or "memory://"),
+            # A shared Redis may remember an earlier run, and another clock.
+            ("store.prefix", f"identity:simulator-{secrets.token_hex(6)}:"),
+            ("keys.directory", str(folder / "keys")),
+            ("listen.workers", str(asked.workers)),
+            *asked.settings,
+        ],
+    )
+
+
+async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict[str, UUID]:
+    """Tables, keys, clients and people, in a database that must be empty. Returns the accounts by handle."""
+    engine, now = house.database.engine, house.clock.now()
+    if asked.database and (tables := await tables_of(engine)):
+        raise SettingsError(
+            f"database.url: the simulator needs an empty database, and this one has the table {tables[0]}"
+        )
+    await bring_up_to_date(engine)
+    async with house.database.begin() as db:
+        await ensure_keys(db, house.vault, now)
+    if asked.clients is not None:
+        async with house.database.begin() as db:
+            applied: Applied = await import_json(
+                db, asked.clients, house.provider.capabilities, now, fetcher=house.provider.fetcher
+            )
+        for warning in applied.warnings:
+            warn(f"warning: {warning}")
+    return await create_people(house.database, house.vault, asked.people, now)
