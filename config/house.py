@@ -71,7 +71,7 @@ class House:
             settings,
             clock,
             Database(engine, keep=(Refusal, ProtocolError)),
-            await open_store(settings.store.url, born_at),
+            await open_store(settings.store.url, born_at, settings.store.prefix),
             vault,
             transport or Smtp(settings.mail.url, settings.mail.sender),
         )

@@ -9,14 +9,14 @@ from pathlib import Path
 from accounts.vault import VaultKeys
 from config.settings import SettingsError
 
-WRAPPING, BLIND_INDEX, PEPPER = "wrapping.key", "blind_index.key", "pepper.key"
+FILES = WRAPPING, BLIND_INDEX, PEPPER = "wrapping.key", "blind_index.key", "pepper.key"
 LENGTH = 32
 
 
 def make_keys(directory: Path) -> None:
     """Make the three key files (0600) where there are none yet; files that exist stay as they are."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in (WRAPPING, BLIND_INDEX, PEPPER):
+    for name in FILES:
         key = base64.b64encode(secrets.token_bytes(LENGTH)).decode()
         try:
             with open(directory / name, "x", opener=_private) as file:

@@ -53,7 +53,7 @@ def configure_logging(level: str = "INFO") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Their INFO lines hold URLs, and with them codes and tokens.
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "uvicorn.error"):
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "uvicorn.error", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -26,9 +26,11 @@ class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where what may be lost is kept: `memory://` for one process, `redis://host:port/db` for more."""
+    """Where what may be lost is kept: `memory://` for one process, `redis://host:port/db` for more. `prefix` keeps
+    deployments apart that share a Redis."""
 
     url: str = "memory://"
+    prefix: str = "identity:"
 
 
 class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +156,8 @@ def read_settings(
             _put(tree, *_from_environment(name, value))
     for key, value in overrides:
         _put(tree, key, value)
+    if isinstance(tree.get("database"), dict) and isinstance(tree["database"].get("url"), str):
+        tree["database"]["url"] = _with_driver(tree["database"]["url"])
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -184,6 +188,13 @@ def _put(tree: dict[str, Any], key: str, value: str) -> None:
         tree = inner
     # The only lists are networks and level names: commas separate them outside TOML.
     tree[last] = [part.strip() for part in value.split(",") if part.strip()] if last in ("trusted", "levels") else value
+
+
+def _with_driver(url: str) -> str:
+    """The same address by the driver we use: `postgresql://` and `sqlite:///` are what people write."""
+    scheme, colon, rest = url.partition("://")
+    drivers = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
+    return drivers.get(scheme, scheme) + colon + rest
 
 
 def _named(message: str) -> str:

@@ -167,11 +167,23 @@ def _unexpired(kept: Any, now: datetime) -> bytes | None:
     return kept[8:]
 
 
-async def open_store(url: str, born_at: datetime) -> Store:
+async def open_store(url: str, born_at: datetime, prefix: str = "identity:") -> Store:
     """`memory://` or `redis://...`. Redis that is down is no reason not to start: calls answer 503 until it is back."""
     if url == "memory://":
         return MemoryStore(born_at)
-    store = RedisStore(url, born_at)
+    store = RedisStore(url, born_at, prefix)
     with suppress(StoreUnavailable):
         await store.begin()
     return store
+
+
+async def forget(url: str, prefix: str) -> None:
+    """Remove everything that was kept in Redis under a prefix: the simulator's traces."""
+    connection: Redis = Redis.from_url(url, socket_timeout=BOUND, socket_connect_timeout=BOUND)
+    try:
+        async for key in connection.scan_iter(match=f"{prefix}*", count=1000):
+            await connection.delete(key)
+    except RedisError:
+        pass  # what stays expires by itself
+    finally:
+        await connection.aclose()
