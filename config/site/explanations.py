@@ -89,9 +89,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "cookies_refused": (
         N_("Your browser does not accept our cookies"),
         N_("We use a cookie to know that it is still you from one page to the next. Without it you cannot sign in."),
-        N_(
-            "Allow cookies for this site in the settings of your browser, then try again. None is for advertising."
-        ),
+        N_("Allow cookies for this site in the settings of your browser, then try again. None is for advertising."),
     ),
     "unknown_client": (
         N_("We do not know this service"),

@@ -1,7 +1,7 @@
 """The frame of every page: a template engine that knows the language, the theme and the assets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from babel.dates import format_date, format_time, get_datetime_format
-from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, pass_context
 from jinja2.runtime import Context
 from litestar import Request
@@ -18,7 +17,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template.config import TemplateConfig
 from markupsafe import Markup
 
-from config.site.languages import COOKIE, DEFAULT, LANGUAGES, PARAMETER, Language, catalog_of, choose
+from config.site.languages import COOKIE, DEFAULT, LANGUAGES, PARAMETER, Language, catalog_of, choose, quantity
 from config.site.static import Assets
 from config.site.theme import Theme
 
@@ -181,20 +180,24 @@ def _instant(context: Context, value: datetime, zone: str | None = None) -> Mark
 @pass_context
 def _duration(context: Context, seconds: int) -> str:
     """`3 minutes`: rounded up, so that who comes back then is not too early."""
-    for unit, size in (("hour", 3600), ("minute", 60)):
-        if seconds >= (2 * size if unit == "hour" else 60):
-            return format_unit(-(-seconds // size), f"duration-{unit}", "long", locale=_locale(context))
-    return format_unit(max(seconds, 1), "duration-second", "long", locale=_locale(context))
+    for unit, size, least in (("hour", 3600, 7200), ("minute", 60, 60)):
+        if seconds >= least:
+            return quantity(context["lang"], -(-seconds // size), unit)
+    return quantity(context["lang"], max(seconds, 1), "second")
 
 
 @pass_context
 def _quantity(context: Context, value: int, unit: str) -> str:
     """`5|quantity("day")` -> `5 days`, in the plural forms of the language."""
-    return format_unit(value, f"duration-{unit}", "long", locale=_locale(context))
+    return quantity(context["lang"], value, unit)
 
 
 def _zone(context: Context, zone: str | None) -> tzinfo:
-    return ZoneInfo(zone or context["time_zone"])
+    """The zone of this name. The name may come from a profile, where any text may stand: UTC for what is none."""
+    try:
+        return ZoneInfo(zone or context["time_zone"])
+    except (KeyError, ValueError, OSError):
+        return UTC
 
 
 def _locale(context: Context) -> str:

@@ -90,3 +90,21 @@ def catalog_of(tag: str) -> NullTranslations:
 def say(tag: str, message: str, **values: object) -> str:
     """One text in a language, for Python code (mail, messages). `%(name)s` is a value, `%%` a percent sign."""
     return catalog_of(tag).gettext(message) % values
+
+
+def quantity(tag: str, number: int, unit: str) -> str:
+    """`3 minutes` in a language. Our own texts, because the CLDR data Babel carries lacks days in Welsh and Arabic.
+
+    `unit`: second, minute, hour, day, week, month or year; a KeyError for another.
+    """
+    ngettext = catalog_of(tag).ngettext
+    texts = {
+        "second": ngettext("%(num)s second", "%(num)s seconds", number),
+        "minute": ngettext("%(num)s minute", "%(num)s minutes", number),
+        "hour": ngettext("%(num)s hour", "%(num)s hours", number),
+        "day": ngettext("%(num)s day", "%(num)s days", number),
+        "week": ngettext("%(num)s week", "%(num)s weeks", number),
+        "month": ngettext("%(num)s month", "%(num)s months", number),
+        "year": ngettext("%(num)s year", "%(num)s years", number),
+    }
+    return texts[unit] % {"num": number}

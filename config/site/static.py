@@ -13,6 +13,7 @@ import msgspec
 from litestar import Request, Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from config.site.theme import Theme, custom_properties
 
@@ -20,10 +21,10 @@ HERE = Path(__file__).parent
 PREFIX = "/static/"
 
 KINDS = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -66,7 +67,7 @@ def static_handler(assets: Assets) -> HTTPRouteHandler:
     """Answers GET and HEAD below `/static/`, 304 where the browser has it (RFC 9110 section 13.1.2), 404 otherwise."""
 
     @route(PREFIX + "{file:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], sync_to_thread=False)
-    def static(request: Request, file: str) -> Response[bytes]:  # type: ignore[type-arg]
+    def static(request: Request, file: FromPath[str]) -> Response[bytes]:  # type: ignore[type-arg]
         asset = assets.get(_name_of(file))
         if asset is None:
             return Response(b"", status_code=404, media_type="text/plain")

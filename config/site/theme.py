@@ -103,8 +103,9 @@ def read_theme(path: Path | None = None) -> Theme:
 
 
 def custom_properties(theme: Theme) -> str:
-    """The colours as CSS custom properties: light, and dark where the reader prefers it."""
-    return f":root{{{_properties(theme.light)}}}@media(prefers-color-scheme:dark){{:root{{{_properties(theme.dark)}}}}}"
+    """The colours as CSS custom properties: light, and dark where the reader prefers it on a screen."""
+    light, dark = (f":root{{{_properties(colours)}}}" for colours in (theme.light, theme.dark))
+    return f"{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
 
 
 def contrast(one: str, other: str) -> float:
