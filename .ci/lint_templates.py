@@ -177,7 +177,7 @@ class Page(HTMLParser):
             self.text.append(Finding(self.getpos()[0], "text", f"not translated: {name}={value!r}"))
 
     def field(self, tag: str, attributes: dict[str, str]) -> None:
-        named = "aria-label" in attributes or "aria-labelledby" in attributes
+        named = "aria-label" in attributes or "aria-labelledby" in attributes or attributes.get("aria-hidden") == "true"
         if not named and not self.in_label and attributes.get("type", "text").lower() not in NEEDS_NO_LABEL:
             self.fields.append((self.getpos()[0], tag, attributes.get("id")))
 
