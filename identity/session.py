@@ -212,11 +212,21 @@ async def raise_to(
     return secret if raised.rowcount == 1 else None
 
 
-async def end(db: Transaction, vault: Vault, session_id: UUID, reason: EndReason, now: datetime) -> bool:
-    """End one session; every grant that leans on it is dead at once. False when it was not alive any more."""
-    ended = await db.execute(
-        update(Session).where(Session.id == session_id, is_alive(now)).values(ended_at=now, end_reason=reason)
-    )
+async def end(
+    db: Transaction,
+    vault: Vault,
+    session_id: UUID,
+    reason: EndReason,
+    now: datetime,
+    *,
+    account_id: UUID | None = None,
+) -> bool:
+    """End one session (with `account_id`: one of that account); every grant that leans on it is dead at once.
+    False when it was not alive any more."""
+    ending = update(Session).where(Session.id == session_id, is_alive(now))
+    if account_id is not None:
+        ending = ending.where(Session.account_id == account_id)
+    ended = await db.execute(ending.values(ended_at=now, end_reason=reason))
     if ended.rowcount == 1:
         await enqueue(db, vault, SESSION_ENDED, {"session_id": str(session_id)}, now)
     return ended.rowcount == 1

@@ -64,10 +64,15 @@ def own_level(authenticators: Authenticators, policy: IdentityPolicy) -> str:
     return policy.assurance.minimum
 
 
+def wanted_level(sign_in: SignInView, having: Authenticators, policy: IdentityPolicy) -> str:
+    """What the sign-in must reach: what was asked for, and no less than the account's own level."""
+    return _higher(sign_in.required_acr, own_level(having, policy), policy)
+
+
 def sought_level(sign_in: SignInView, standing: Standing, policy: IdentityPolicy) -> str:
     """What the account's own authenticators shall reach now: what was asked for; or, where they cannot, the best
     they can, before something is added to them (R30)."""
-    wanted = _higher(sign_in.required_acr, own_level(standing.authenticators, policy), policy)
+    wanted = wanted_level(sign_in, standing.authenticators, policy)
     if can_reach(standing.authenticators, wanted, policy.assurance):
         return wanted
     own = own_level(standing.authenticators, policy)
@@ -87,7 +92,7 @@ def needed(
     if sign_in.codes == "shown":
         return "codes"
     having = standing.authenticators
-    wanted = _higher(sign_in.required_acr, own_level(having, policy), policy)
+    wanted = wanted_level(sign_in, having, policy)
     is_enrolling = standing.state == "enrolling" and not (having.totps or having.passkeys)
     if not is_enrolling and meets(reached(proved.methods, policy.assurance), wanted, policy.assurance):
         return "codes" if standing.state == "enrolling" else "done"
@@ -119,7 +124,7 @@ def can_ever_reach(sign_in: SignInView, standing: Standing, policy: IdentityPoli
     with_new = msgspec.structs.replace(
         having, totps=having.totps + 1, passkeys=having.passkeys + 1, verifying_passkeys=having.verifying_passkeys + 1
     )
-    return can_reach(with_new, sign_in.required_acr, policy.assurance)
+    return can_reach(with_new, wanted_level(sign_in, having, policy), policy.assurance)
 
 
 def _higher(one: str, other: str, policy: IdentityPolicy) -> str:

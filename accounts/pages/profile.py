@@ -21,7 +21,7 @@ PROFILE = "/account/profile"
 
 
 def birthday(claims: Claims) -> date | None:
-    """The birth date as a day; None where there is none or only part of one (Core section 5.1 allows the year alone)."""
+    """The birth date as a day; None where there is none, or only its year (Core section 5.1 allows that)."""
     try:
         return date.fromisoformat(claims.birthdate or "")
     except ValueError:

@@ -1,20 +1,5 @@
-"""The session's cookie (R40): bound to this very host over https, and named plainly on loopback http."""
+"""Moved: the cookie belongs to whoever starts and ends sessions (identity/cookies.py)."""
 
-from litestar.datastructures import Cookie
+from identity.cookies import expired_session_cookie, session_cookie, session_cookie_name
 
-
-def session_cookie_name(secure: bool) -> str:
-    """`secure` is whether our issuer is https. Over http no client would give a `__Host-` cookie back."""
-    return "__Host-session" if secure else "session"
-
-
-def session_cookie(secret: str, secure: bool) -> Cookie:
-    """The cookie of a session that begins or was raised; it goes with the browser, the server knows its limits."""
-    return Cookie(key=session_cookie_name(secure), value=secret, path="/", httponly=True, samesite="lax", secure=secure)
-
-
-def expired_session_cookie(secure: bool) -> Cookie:
-    """Takes the cookie away."""
-    return Cookie(
-        key=session_cookie_name(secure), value="", path="/", httponly=True, samesite="lax", secure=secure, max_age=0
-    )
+__all__ = ["expired_session_cookie", "session_cookie", "session_cookie_name"]

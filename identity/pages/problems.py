@@ -1,0 +1,36 @@
+"""Refusals that a form can answer: beside which field, in which words."""
+
+from accounts.errors import Refusal
+from accounts.pages.page import N_, Problem
+
+WORDS: dict[str, str] = {
+    "email_invalid": N_("Enter an email address in the right form, like name@example.org"),
+    "credentials_wrong": N_("The email address or the password is not right. Check both and try again."),
+    "code_wrong": N_("That code is not right, or it has been used already. Check it, or wait for the next one."),
+    "password_too_short": N_("Choose a longer password"),
+    "password_too_long": N_("Choose a password of 128 characters or fewer"),
+    "password_common": N_("Many people use this password, so it is easy to guess. Choose another one."),
+    "password_context": N_("This password is too close to your address or to our name. Choose another one."),
+    "passkey_expired": N_("That took too long, so we stopped. Try again."),
+    "passkey_refused": N_("Your device's answer was not right for this account. Try again, or choose another way."),
+    "passkey_unknown": N_("We do not know this passkey. It may have been removed, or belong to another account."),
+    "passkey_known": N_("This device already has a passkey for your account."),
+    "passkey_too_many": N_("You have as many passkeys as we can keep. Remove one you no longer use."),
+}
+"""By the refusal's reason."""
+
+WAITS: tuple[tuple[int, str], ...] = (
+    (60, N_("Too many attempts. Wait a minute, then try again.")),
+    (300, N_("Too many attempts. Wait 5 minutes, then try again.")),
+    (10**9, N_("Too many attempts. Wait 15 minutes, then try again.")),
+)
+"""By the longest number of seconds they cover."""
+
+
+def problem_of(refusal: Refusal, field: str) -> Problem:
+    """What is wrong, beside `field`. A refusal that no form can answer is raised on to its own page."""
+    if refusal.reason == "too_many_attempts":
+        return Problem(field, next(words for seconds, words in WAITS if (refusal.retry_after or 0) <= seconds))
+    if refusal.reason not in WORDS:
+        raise refusal
+    return Problem(field, WORDS[refusal.reason])

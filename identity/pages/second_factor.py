@@ -1,0 +1,128 @@
+"""Signing in, the second step: a code or a passkey, of whatever this account has that is enough."""
+
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.response import Response, Template
+
+from accounts.errors import Refusal
+from accounts.pages.page import N_, Problem, form_of, see_other
+from identity.journey import Here, Journey
+from identity.pages.at_sign_in import JOURNEY, answer_in, ceremony_of, embedded, lead_on, show
+from identity.pages.problems import problem_of
+from identity.pages.sign_in import first_page
+from identity.passkey_assertion import authentication_options
+from identity.sign_in import start_over
+from identity.sign_in_proofs import prove_code, prove_passkey
+from identity.sign_in_rules import useful
+
+PASSKEYS = frozenset({"passkey", "passkey_uv", "passkey_hardware"})
+
+
+@get("/sign-in/{sign_in_id:uuid}/second-factor", dependencies=JOURNEY)
+async def second_factor(
+    request: Request[Any, Any, Any], here: NamedDependency[Here], journey: NamedDependency[Journey]
+) -> Template | Response[bytes]:
+    """Asked only after something was proved; everybody else is led to the step they need."""
+    if not journey.is_open or journey.needed != "second":
+        return see_other(journey.sign_in.path)
+    return await _second_page(request, here, journey)
+
+
+@post("/sign-in/{sign_in_id:uuid}/second-factor", dependencies=JOURNEY)
+async def enter_code(
+    request: Request[Any, Any, Any],
+    here: NamedDependency[Here],
+    journey: NamedDependency[Journey],
+    secure_cookies: NamedDependency[bool],
+) -> Template | Response[bytes]:
+    """A code; or somebody else wants to sign in."""
+    form = await form_of(request)
+    if not journey.is_open or journey.needed != "second" or journey.standing is None:
+        return see_other(journey.sign_in.path)
+    if form.get("action") == "restart":
+        await start_over(here.db, journey.sign_in, here.now)
+        return see_other(journey.sign_in.path)
+    if not form.get("code", "").strip():
+        return await _second_page(request, here, journey, [Problem("code", N_("Enter the code"))])
+    try:
+        await prove_code(
+            here.db,
+            here.vault,
+            here.store,
+            journey.sign_in,
+            journey.standing,
+            journey.proved,
+            form["code"],
+            here.device,
+            here.policy,
+            here.now,
+        )
+    except Refusal as refusal:
+        return await _second_page(request, here, journey, [problem_of(refusal, "code")], refusal)
+    return await lead_on(here, journey.sign_in.id, secure_cookies)
+
+
+@post("/sign-in/{sign_in_id:uuid}/passkey", dependencies=JOURNEY)
+async def use_passkey(
+    request: Request[Any, Any, Any],
+    here: NamedDependency[Here],
+    journey: NamedDependency[Journey],
+    secure_cookies: NamedDependency[bool],
+) -> Template | Response[bytes]:
+    """A passkey, as the second step or by itself as the only one."""
+    form = await form_of(request)
+    if not journey.is_open or journey.needed not in ("first", "second"):
+        return see_other(journey.sign_in.path)
+    account_id = journey.standing.account_id if journey.standing and journey.needed == "second" else None
+    answer = answer_in(form, ceremony_of(here, journey.sign_in.id))
+    try:
+        await prove_passkey(here.db, here.vault, here.store, journey.sign_in, account_id, answer, here.policy, here.now)
+    except Refusal as refusal:
+        problem = problem_of(refusal, "")
+        if journey.needed == "second":
+            return await _second_page(request, here, journey, [problem])
+        return await first_page(request, here, journey, [problem])
+    return await lead_on(here, journey.sign_in.id, secure_cookies)
+
+
+async def _second_page(
+    request: Request[Any, Any, Any],
+    here: Here,
+    journey: Journey,
+    problems: list[Problem] | None = None,
+    refusal: Refusal | None = None,
+) -> Template:
+    if journey.standing is None:
+        raise AssertionError("a second step of nobody")
+    ways = useful(journey.sign_in, journey.standing, journey.proved, here.policy)
+    ceremony = None
+    if ways & PASSKEYS:
+        ceremony = await authentication_options(
+            here.db,
+            here.store,
+            here.policy.passkey,
+            bound_to=ceremony_of(here, journey.sign_in.id),
+            account_id=journey.standing.account_id,
+            needs_verification="passkey" not in ways,
+            now=here.now,
+        )
+    too_many = refusal is not None and refusal.status == 429
+    return show(
+        request,
+        journey,
+        "second_factor.html",
+        status=429 if too_many else 400 if problems else 200,
+        retry_after=refusal.retry_after if refusal is not None and too_many else None,
+        problems=problems or (),
+        has_app="otp" in ways,
+        has_codes="recovery" in ways,
+        by_recovery_code="otp" not in ways or request.query_params.get("use") == "recovery-code",
+        passkey=embedded(ceremony) if ceremony else None,
+        identifier=journey.sign_in.identifier,
+        may_restart=bool(journey.proved.here),
+    )
+
+
+handlers = [second_factor, enter_code, use_passkey]

@@ -1,0 +1,82 @@
+"""Security settings: add an authenticator app."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.response import Response, Template
+
+from accounts.account import data_key_of
+from accounts.contact import contacts_of
+from accounts.database import Transaction
+from accounts.errors import Refusal
+from accounts.pages.page import N_, Problem, form_of, page, see_other
+from accounts.vault import Vault
+from identity.own_authenticators import Owner, add_app
+from identity.pages.at_account import OWNER, SECURITY, uuid_of
+from identity.pages.problems import problem_of
+from identity.pages.totp_setup import app_setup
+from identity.policy import IdentityPolicy
+from identity.totp import offer
+
+APP = SECURITY + "/app"
+
+
+@get(APP, dependencies=OWNER)
+async def app_page(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
+    now: NamedDependency[datetime],
+) -> Template:
+    """The code to scan, the key to type."""
+    return await _page(request, db, vault, owner, identity_policy, now)
+
+
+@post(APP, dependencies=OWNER)
+async def set_up_app(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
+    now: NamedDependency[datetime],
+) -> Template | Response[bytes]:
+    """The app's first code."""
+    form = await form_of(request)
+    try:
+        if not form.get("code", "").strip():
+            problem = Problem("code", N_("Enter the code that the app shows"))
+            return await _page(request, db, vault, owner, identity_policy, now, problem)
+        await add_app(db, vault, owner, uuid_of(form.get("app", "")), form["code"], now)
+    except Refusal as refusal:
+        return await _page(request, db, vault, owner, identity_policy, now, problem_of(refusal, "code"))
+    return see_other(f"{SECURITY}?done=app")
+
+
+async def _page(
+    request: Request[Any, Any, Any],
+    db: Transaction,
+    vault: Vault,
+    owner: Owner,
+    policy: IdentityPolicy,
+    now: datetime,
+    problem: Problem | None = None,
+) -> Template:
+    account_id = owner.citizen.account_id
+    key = await data_key_of(db, vault, account_id)
+    contacts = await contacts_of(db, key, account_id)
+    label = next((contact.value for contact in contacts if contact.kind == "email"), policy.totp_issuer)
+    return page(
+        request,
+        "security_app.html",
+        status=400 if problem else 200,
+        problems=[problem] if problem else (),
+        app=app_setup(await offer(db, key, account_id, now), label, policy.totp_issuer),
+    )
+
+
+handlers = [app_page, set_up_app]

@@ -1,0 +1,101 @@
+"""Security settings: add a passkey."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.response import Response, Template
+
+from accounts.account import data_key_of
+from accounts.citizen import Browser
+from accounts.contact import contacts_of
+from accounts.database import Transaction
+from accounts.errors import Refusal
+from accounts.pages.page import Problem, form_of, page, see_other
+from accounts.store import Store
+from accounts.vault import Vault
+from identity.own_authenticators import Owner, add_passkey
+from identity.pages.at_account import OWNER, SECURITY
+from identity.pages.at_sign_in import answer_in, embedded
+from identity.pages.problems import problem_of
+from identity.passkey_registration import registration_options
+from identity.policy import IdentityPolicy
+
+PASSKEY = SECURITY + "/passkey"
+
+
+@get(PASSKEY, dependencies=OWNER)
+async def passkey_page(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    store: NamedDependency[Store],
+    browser: NamedDependency[Browser],
+    owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
+    now: NamedDependency[datetime],
+) -> Template:
+    """Begins a registration."""
+    return await _page(request, db, vault, store, browser, owner, identity_policy, now)
+
+
+@post(PASSKEY, dependencies=OWNER)
+async def register_passkey(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    store: NamedDependency[Store],
+    browser: NamedDependency[Browser],
+    owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
+    now: NamedDependency[datetime],
+) -> Template | Response[bytes]:
+    """The browser's answer."""
+    answer = answer_in(await form_of(request), _bound_to(browser, owner))
+    try:
+        await add_passkey(db, vault, store, owner, answer, identity_policy, now)
+    except Refusal as refusal:
+        problem = problem_of(refusal, "")
+        return await _page(request, db, vault, store, browser, owner, identity_policy, now, problem)
+    return see_other(f"{SECURITY}?done=passkey")
+
+
+async def _page(
+    request: Request[Any, Any, Any],
+    db: Transaction,
+    vault: Vault,
+    store: Store,
+    browser: Browser,
+    owner: Owner,
+    policy: IdentityPolicy,
+    now: datetime,
+    problem: Problem | None = None,
+) -> Template:
+    account_id = owner.citizen.account_id
+    key = await data_key_of(db, vault, account_id)
+    contacts = await contacts_of(db, key, account_id)
+    ceremony = await registration_options(
+        db,
+        store,
+        policy.passkey,
+        account_id=account_id,
+        bound_to=_bound_to(browser, owner),
+        user_name=next((contact.value for contact in contacts if contact.kind == "email"), policy.passkey.rp_name),
+        alone=True,
+        now=now,
+    )
+    return page(
+        request,
+        "security_passkey.html",
+        status=400 if problem else 200,
+        problems=[problem] if problem else (),
+        passkey=embedded(ceremony),
+    )
+
+
+def _bound_to(browser: Browser, owner: Owner) -> bytes:
+    return browser.digest + owner.citizen.session_id.bytes
+
+
+handlers = [passkey_page, register_passkey]

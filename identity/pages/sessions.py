@@ -1,0 +1,102 @@
+"""The sessions page: where the citizen is signed in, with which services, and ending that."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.response import Response, Template
+
+from accounts.account import data_key_of
+from accounts.activity import record
+from accounts.citizen import Citizen
+from accounts.database import Transaction
+from accounts.pages.page import form_of, page, see_other
+from accounts.vault import Vault
+from identity import session as sessions
+from identity.device import device_name
+from identity.pages.at_account import uuid_of
+from identity.session import sessions_of
+
+SESSIONS = "/account/sessions"
+LENGTH = 20
+
+ServicesOf = Callable[[Transaction, Sequence[UUID]], Awaitable[Mapping[UUID, Sequence[str]]]]
+"""The names of the services that each session has entered, as the citizen saw them; `config` hands it in."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One session on the page; empty texts where the browser did not say."""
+
+    id: UUID
+    is_this: bool
+    device: str
+    address: str
+    signed_in_at: datetime
+    seen_at: datetime
+    services: Sequence[str]
+
+
+@get(SESSIONS)
+async def list_sessions(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    citizen: NamedDependency[Citizen],
+    services_of: NamedDependency[Any],
+    now: NamedDependency[datetime],
+) -> Template:
+    """One page of them, the newest first; `before` is the last one of the page before (R44)."""
+    asked = request.query_params.get("before")
+    before = uuid_of(asked) if asked else None
+    key = await data_key_of(db, vault, citizen.account_id)
+    found = await sessions_of(db, key, citizen.account_id, now, before=before, limit=LENGTH + 1)
+    ask: ServicesOf = services_of
+    services = await ask(db, [one.id for one in found[:LENGTH]])
+    lines = [
+        Line(
+            id=one.id,
+            is_this=one.id == citizen.session_id,
+            device=device_name(one.device.user_agent) if one.device else "",
+            address=one.device.address if one.device else "",
+            signed_in_at=one.created_at,
+            seen_at=one.seen_at,
+            services=services.get(one.id, ()),
+        )
+        for one in found[:LENGTH]
+    ]
+    return page(
+        request,
+        "sessions.html",
+        lines=lines,
+        older=f"{SESSIONS}?before={found[LENGTH - 1].id}" if len(found) > LENGTH else "",
+        newer=SESSIONS if before else "",
+        ended=request.query_params.get("ended") == "yes",
+    )
+
+
+@post(SESSIONS)
+async def end_sessions(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    citizen: NamedDependency[Citizen],
+    now: NamedDependency[datetime],
+) -> Response[bytes]:
+    """Ends one, or all but this one. Ending asks for no fresh sign-in: who must do it is in a hurry."""
+    form = await form_of(request)
+    account_id = citizen.account_id
+    if form.get("action") == "others":
+        ended = len(await sessions.end_all(db, vault, account_id, "ended_by_citizen", now, but=citizen.session_id))
+    else:
+        one = uuid_of(form.get("session", ""))
+        ended = await sessions.end(db, vault, one, "ended_by_citizen", now, account_id=account_id)
+    if ended:
+        await record(db, account_id, "session_ended", now)
+    return see_other(f"{SESSIONS}?ended=yes")
+
+
+handlers = [list_sessions, end_sessions]
