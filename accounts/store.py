@@ -1,9 +1,10 @@
 """The store: what may be lost without harm (rate windows, caches, ceremonies in flight, replay caches)."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable  # Litestar asks isinstance of what it hands to a page
 class Store(Protocol):
     """One small protocol, two implementations (in process, Redis), one suite of contract tests.
 

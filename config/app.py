@@ -21,6 +21,7 @@ from config.site.errors import error_page
 from config.site.frame import Frame, Link, template_config
 from config.site.headers import HeaderPolicy, with_headers
 from config.site.static import read_assets, static_handler
+from config.transactions import CRASHED, with_transactions
 from identity.pages import (
     enrol,
     recovery,
@@ -105,7 +106,7 @@ def create_app(house: House) -> ASGIApp:
         logging_config=None,
         debug=False,
     )
-    return with_headers(app, HeaderPolicy(https=settings.is_secure))
+    return with_headers(with_transactions(app), HeaderPolicy(https=settings.is_secure))
 
 
 def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
@@ -120,9 +121,11 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
 
 def not_served(request: AnyRequest, error: HTTPException) -> Response[Any]:
     """What the router itself refuses: no such page, wrong method, too large."""
-    return error_page(request, error.status_code, headers=error.headers)
+    request.state[CRASHED] = True
+    return error_page(request, error.status_code, headers=error.headers, error=error)
 
 
 def crashed(request: AnyRequest, error: Exception) -> Response[Any]:
-    """Anything unforeseen: says nothing, logs everything."""
+    """Anything unforeseen: says nothing, logs everything, keeps nothing."""
+    request.state[CRASHED] = True
     return error_page(request, 500, error=error)

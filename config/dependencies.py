@@ -1,6 +1,6 @@
 """What handlers ask for by name: one transaction, one instant, who is there, and what the house holds."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
@@ -14,7 +14,8 @@ from accounts.errors import FreshSignInRequired, Refusal, SignInRequired
 from config.browser import Browsers
 from config.house import House
 from config.site.frame import language_of
-from identity.pages.cookies import session_cookie_name
+from config.transactions import transaction_of
+from identity.cookies import session_cookie_name
 from identity.session import SessionView, find_session, is_due_for_touch, touch
 from oidc.services import services_of
 
@@ -26,9 +27,8 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
     policy = house.identity_policy
     session_cookie = session_cookie_name(house.settings.is_secure)
 
-    async def db() -> AsyncIterator[Transaction]:
-        async with house.database.begin() as transaction:
-            yield transaction
+    def db(request: AnyRequest) -> Transaction:
+        return transaction_of(request.scope["state"], house.database)
 
     def browser(request: AnyRequest) -> Browser:
         return browsers.browser_of(request)
@@ -73,7 +73,7 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         return Provide(lambda: held, sync_to_thread=False, use_cache=True)
 
     return {
-        "db": Provide(db),
+        "db": Provide(db, sync_to_thread=False),
         "now": Provide(house.clock.now, sync_to_thread=False),
         "browser": Provide(browser, sync_to_thread=False),
         "session": Provide(session),
