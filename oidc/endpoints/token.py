@@ -49,6 +49,7 @@ async def token(
     client = await authenticate(db, store, provider, asked.credentials, now, endpoints=(here,))
     exchange = allowed_exchange(asked, client)
     keys = await provider.keys.current(db, now)
+    keys.signer(client.metadata.id_token_signed_response_alg)  # where there is none, nothing shall be spent in vain
     granted = await exchange(db, vault, provider.policy, client, asked.parameters, now)
     return await answered(db, vault, provider, client, keys, granted, now)
 

@@ -1,6 +1,5 @@
 """GET and POST /userinfo, as relying parties meet it."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,9 +16,10 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture
-async def tokens(box: Box) -> AsyncIterator[dict[str, Any]]:
+async def tokens(box: Box) -> dict[str, Any]:
     """Tokens of Ada at Parks."""
-    yield (await box.redeem(await box.code(await box.register()))).json()
+    made: dict[str, Any] = (await box.redeem(await box.code(await box.register()))).json()
+    return made
 
 
 async def test_userinfo_says_what_the_scopes_release(box: Box) -> None:
@@ -82,7 +82,7 @@ async def test_without_a_token_the_challenge_names_no_error(box: Box) -> None:
 @pytest.mark.parametrize("offered", ["never-issued", "x" * 5000, "é", "a b"])
 async def test_an_unknown_token_is_invalid(box: Box, offered: str) -> None:
     """RFC 6750 section 3.1: 401, invalid_token, in the header and in the body."""
-    refused = await box.http.get("/userinfo", headers={"authorization": f"Bearer {offered}".encode()})
+    refused = await box.http.get("/userinfo", headers={b"authorization": f"Bearer {offered}".encode()})
 
     assert refused.status_code == 401
     assert 'error="invalid_token"' in refused.headers["www-authenticate"]
