@@ -167,36 +167,15 @@ async def find(db: Transaction, vault: Vault, sign_in_id: UUID, browser: Browser
         return None
     if not hmac.compare_digest(row.browser, browser.digest):
         raise Refusal("wrong_browser", status=403)
-    return SignInView(
-        id=row.id,
-        return_to=row.return_to,
-        required_acr=row.required_acr,
-        fresh_after=row.fresh_after,
-        onward=msgspec.json.decode(vault.open("sign_in.onward", row.id, row.onward), type=Onward),
-        identifier="" if row.identifier is None else vault.open("sign_in.identifier", row.id, row.identifier).decode(),
-        account_id=row.account_id,
-        proofs=msgspec.convert(row.proofs, tuple[Proof, ...]),
-        codes=row.codes,
-        version=row.version,
-        expires_at=row.expires_at,
-        completed_at=row.completed_at,
-    )
+    opened: dict[str, Any] = {name: getattr(row, name) for name in SignInView.__struct_fields__}
+    opened["onward"] = msgspec.json.decode(vault.open("sign_in.onward", row.id, row.onward), type=Onward)
+    opened["proofs"] = msgspec.convert(row.proofs, tuple[Proof, ...])
+    typed = row.identifier
+    opened["identifier"] = "" if typed is None else vault.open("sign_in.identifier", row.id, typed).decode()
+    return SignInView(**opened)
 
 
-_COLUMNS = (
-    SignIn.id,
-    SignIn.return_to,
-    SignIn.required_acr,
-    SignIn.fresh_after,
-    SignIn.onward,
-    SignIn.identifier,
-    SignIn.account_id,
-    SignIn.proofs,
-    SignIn.codes,
-    SignIn.version,
-    SignIn.expires_at,
-    SignIn.completed_at,
-)
+_COLUMNS = tuple(getattr(SignIn, name) for name in SignInView.__struct_fields__)
 
 
 def is_open(sign_in: SignInView, now: datetime) -> bool:

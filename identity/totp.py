@@ -1,5 +1,7 @@
 """Codes from an authenticator app: each time step works once (RFC 6238, R24)."""
 
+import base64
+import binascii
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -56,6 +58,26 @@ class TotpView(msgspec.Struct, frozen=True):
     last_used_at: datetime | None
 
 
+class _App(pyotp.TOTP):
+    """What an app with this seed shows. Seeds of ours have 160 bits; pyotp refuses those below 112, but the people
+    whom demo and simulator bring may have the 80 of every tutorial."""
+
+    def byte_secret(self) -> bytes:
+        return _bytes_of(self.secret)
+
+
+def _bytes_of(seed: str) -> bytes:
+    """The seed's bytes, or a ValueError: for a text that is not base 32, and for less than 80 bits."""
+    text = plain_code(seed)
+    try:
+        decoded = base64.b32decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 8))
+    except binascii.Error as error:
+        raise ValueError("a TOTP seed is base 32") from error
+    if len(decoded) < 10:
+        raise ValueError("a TOTP seed has at least 80 bits")
+    return decoded
+
+
 def stands() -> ColumnElement[bool]:
     """The condition under which an authenticator app counts."""
     return Totp.confirmed_at.is_not(None) & Totp.removed_at.is_(None)
@@ -68,20 +90,20 @@ def new_seed() -> str:
 
 def provisioning_uri(seed: str, account_label: str, issuer: str) -> str:
     """What the QR code says to the app; `account_label` is how the citizen knows the account."""
-    return pyotp.TOTP(seed).provisioning_uri(name=account_label, issuer_name=issuer)
+    return _App(seed).provisioning_uri(name=account_label, issuer_name=issuer)
 
 
 def qr_svg(uri: str) -> str:
     """The QR code as inline SVG: dark on its own white ground with a quiet zone, so that it scans in dark mode too.
     No style attributes, which the content security policy would drop."""
     code = segno.make(uri, error="m", micro=False)
-    svg: str = code.svg_inline(border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None)
+    svg: str = code.svg_inline(border=4, dark="#000", light="#fff", omitsize=True, svgclass=None, lineclass=None)
     return svg
 
 
 def current_code(seed: str, now: datetime) -> str:
     """The code an app with this seed shows at `now`: for tests, the demo and its command."""
-    return pyotp.TOTP(seed).at(_step(now) * STEP_SECONDS)
+    return _App(seed).at(_step(now) * STEP_SECONDS)
 
 
 async def offer(db: Transaction, key: DataKey, account_id: UUID, now: datetime) -> Offer:
@@ -124,7 +146,9 @@ async def confirm(
 
 
 async def add(db: Transaction, key: DataKey, account_id: UUID, seed: str, name: str, now: datetime) -> UUID:
-    """A confirmed authenticator with a given seed: for people whom demo and simulator bring."""
+    """A confirmed authenticator with a given seed: for people whom demo and simulator bring.
+    Raises ValueError for what is no seed."""
+    _bytes_of(seed)
     return await _insert(db, key, account_id, seed, name, now, now)
 
 
@@ -214,7 +238,7 @@ def _step(now: datetime) -> int:
 
 def _matching_steps(seed: str, code: str, now: datetime) -> list[int]:
     """The steps of the window whose code this is, the oldest first (hardly ever more than one)."""
-    typed, totp, present = plain_code(code).encode(), pyotp.TOTP(seed), _step(now)
+    typed, totp, present = plain_code(code).encode(), _App(seed), _step(now)
     return [
         step
         for step in range(present - WINDOW, present + WINDOW + 1)

@@ -13,7 +13,16 @@ from accounts.citizen import Citizen
 from accounts.contact import contacts_of
 from accounts.database import Transaction
 from accounts.pages.page import form_of, page, see_other
-from accounts.pages.profile_form import FIELDS, address_of, birthdate_of, language_of, names_of
+from accounts.pages.profile_form import (
+    ADDRESS,
+    FIELDS,
+    NAMES,
+    address_lines,
+    address_of,
+    birthdate_of,
+    language_of,
+    names_of,
+)
 from accounts.profile import Address, Claims, change_profile, profile_of
 from accounts.vault import DataKey, Vault
 
@@ -45,6 +54,7 @@ async def profile(
         claims=claims,
         labels=FIELDS,
         born=birthday(claims),
+        address_lines=address_lines(claims.address),
         emails=[contact for contact in contacts if contact.kind == "email"],
         phones=[contact for contact in contacts if contact.kind == "phone"],
         locale=citizen.locale,
@@ -61,11 +71,11 @@ async def name_form(
 ) -> Template:
     """The name parts, to change."""
     claims = await _claims(db, vault, citizen)
-    typed = {name: getattr(claims, name) or "" for name in ("name", "given_name", "middle_name", "family_name")}
-    return page(request, "profile_name.html", labels=FIELDS, typed=typed | {"nickname": claims.nickname or ""})
+    typed = {name: getattr(claims, name) or "" for name in NAMES}
+    return page(request, "profile_name.html", labels=FIELDS, typed=typed)
 
 
-@post(PROFILE + "/name", status_code=303)
+@post(PROFILE + "/name")
 async def change_name(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -94,7 +104,7 @@ async def birthdate_form(
     return page(request, "profile_birthdate.html", typed={f"birthdate-{part}": str(n) for part, n in parts.items()})
 
 
-@post(PROFILE + "/birth-date", status_code=303)
+@post(PROFILE + "/birth-date")
 async def change_birthdate(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -119,12 +129,11 @@ async def address_form(
 ) -> Template:
     """The address, to change."""
     address = (await _claims(db, vault, citizen)).address or Address()
-    fields = ("street_address", "locality", "region", "postal_code", "country")
-    typed = {name: getattr(address, name) or "" for name in fields}
+    typed = {name: getattr(address, name) or "" for name in ADDRESS}
     return page(request, "profile_address.html", labels=FIELDS, typed=typed)
 
 
-@post(PROFILE + "/address", status_code=303)
+@post(PROFILE + "/address")
 async def change_address(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -146,7 +155,7 @@ async def language_form(request: Request[Any, Any, Any], citizen: NamedDependenc
     return page(request, "profile_language.html", typed={"language": citizen.locale or ""})
 
 
-@post(PROFILE + "/language", status_code=303)
+@post(PROFILE + "/language")
 async def change_language(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],

@@ -52,9 +52,17 @@ def address_of(form: Mapping[str, str]) -> Changes:
     lines, problems = _lines(form, ADDRESS)
     if not any(lines.values()):
         return {"address": None}, problems
-    town = " ".join(part for part in (lines["postal_code"], lines["locality"]) if part)
-    formatted = "\n".join(part for part in (lines["street_address"], town, lines["region"], lines["country"]) if part)
-    return {"address": Address(formatted=formatted, **lines)}, problems
+    return {"address": Address(formatted="\n".join(address_lines(Address(**lines))), **lines)}, problems
+
+
+def address_lines(address: Address | None) -> list[str]:
+    """The address in the lines in which it is written; the citizen's own order where it came as a whole."""
+    if address is None:
+        return []
+    if address.formatted:
+        return address.formatted.splitlines()
+    town = " ".join(part for part in (address.postal_code, address.locality) if part)
+    return [part for part in (address.street_address, town, address.region, address.country) if part]
 
 
 def birthdate_of(form: Mapping[str, str], today: date) -> Changes:
@@ -69,7 +77,7 @@ def birthdate_of(form: Mapping[str, str], today: date) -> Changes:
         return {}, [wrong]
     if born > today:
         return {}, [Problem("birthdate", N_("Your birth date must be in the past"))]
-    if born.year < 1875:  # nobody older has ever lived
+    if born.year < 1000:  # 85 is not meant as the year 85
         return {}, [Problem("birthdate", N_("Enter the year with four digits, for example 1985"))]
     return {"birthdate": born.isoformat()}, []
 

@@ -5,7 +5,7 @@ from accounts.pages.page import N_
 EXPLANATIONS: dict[str, tuple[str, str, str]] = {
     "account_suspended": (
         N_("Your account is suspended"),
-        N_("You are signed in, but your account is closed for now, so you cannot see or change anything in it."),
+        N_("For now you cannot see or change anything in it, or use it for services."),
         N_("Contact us if you do not know why, or think it is a mistake. Nothing in your account is lost."),
     ),
     "account_enrolling": (
