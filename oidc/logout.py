@@ -192,7 +192,7 @@ async def _settle(database: Database, delivery_id: UUID, state: State, problem: 
             .where(LogoutDelivery.id == delivery_id)
             .values(
                 state=state,
-                attempts=LogoutDelivery.attempts + (state != "not_tellable"),
+                attempts=LogoutDelivery.attempts + (0 if state == "not_tellable" else 1),
                 last_error=problem,
                 settled_at=None if state == "waiting" else now,
             )

@@ -120,8 +120,10 @@ async def _held(
     client = await provider.clients.find(db, interaction.client_id, now)
     if client is None:
         raise unknown_client(interaction.client_id)
-    if interaction.browser is None and await bind(db, interaction.id, browser.digest, now):
-        interaction = msgspec.structs.replace(interaction, browser=browser.digest)
+    if interaction.browser is None:
+        # Another tab of this very browser may have been first: what counts is what the row says then.
+        await bind(db, interaction.id, browser.digest, now)
+        interaction = await find_interaction(db, vault, interaction.id) or interaction
     if interaction.browser != browser.digest and interaction.expires_at > now:
         raise InteractionOver("foreign")
     if interaction.completed_at is not None:
