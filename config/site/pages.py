@@ -1,15 +1,21 @@
-"""The pages every government service owes its citizens: help, accessibility, privacy."""
+"""The front door, and the pages every government service owes its citizens: help, accessibility, privacy."""
 
 from datetime import date
 from typing import Any
 
-from litestar import Request, get
+from litestar import Request, Response, get
 from litestar.response import Template
 
-from accounts.pages.page import page
+from accounts.pages.page import page, see_other
 
 STATEMENT = date(2026, 11, 22)
 """When the accessibility statement was last reviewed."""
+
+
+@get("/", sync_to_thread=False)
+def front_door() -> Response[bytes]:
+    """Where the service's name in the header leads: the account, and to sign-in where nobody is signed in."""
+    return see_other("/account")
 
 
 @get("/help", sync_to_thread=False)
@@ -30,4 +36,4 @@ def privacy_page(request: Request[Any, Any, Any]) -> Template:
     return page(request, "privacy.html")
 
 
-handlers = [help_page, accessibility_page, privacy_page]
+handlers = [front_door, help_page, accessibility_page, privacy_page]

@@ -175,3 +175,9 @@ def test_the_pages_every_service_owes_say_how_to_reach_a_person(client: TestClie
 def test_the_accessibility_statement_says_when_it_was_prepared(client: TestClient[Any]) -> None:
     shown = client.get("/accessibility", headers={"accept-language": "cy"})
     assert '<time datetime="2026-11-22">22 Tachwedd 2026</time>' in shown.text
+
+
+def test_the_name_in_the_header_leads_to_the_account(client: TestClient[Any]) -> None:
+    """No dead link on any page."""
+    sent = client.get("/", follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/account")
