@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 _SHIPPED = Path(__file__).with_name("data") / "common_passwords.txt"
-_LEET = str.maketrans("@4031!$57", "aaoelisst")
+_LEET = [str.maketrans("@403!$57" + "1", "aaoeisst" + one) for one in "il"]
 _RUNS = (
     "1234567890" * 13,
     "abcdefghijklmnopqrstuvwxyz" * 5,
@@ -33,7 +33,7 @@ def is_common(password: str) -> bool:
     signs for letters), one unit over and over, or a walk along the keyboard."""
     folded = unicodedata.normalize("NFKC", password).casefold()
     spellings = {folded, _core(folded)}
-    spellings |= {spelling.translate(_LEET) for spelling in spellings}
+    spellings |= {spelling.translate(table) for spelling in spellings for table in _LEET}
     spellings |= {_unit(_core(spelling)) for spelling in spellings} | {_unit(spelling) for spelling in spellings}
     return (
         not spellings.isdisjoint(_shipped())
