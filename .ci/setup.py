@@ -33,9 +33,11 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
 def install() -> None:
     """Make `.venv` what requirements.txt and pyproject.toml say; return at once when it already is."""
     wanted = _fingerprint()
-    if STAMP.exists() and STAMP.read_text() == wanted and (BIN / "identity").exists():
+    found = STAMP.read_text() if STAMP.exists() else ""
+    if found == wanted and PYTHON.exists() and (BIN / "identity").exists():
         return
-    if not PYTHON.exists():
+    moved = found and found.splitlines()[0] != str(ROOT)  # its scripts name the place where it was made
+    if moved or not PYTHON.exists():
         _make_venv()
     pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-input")
     print("Installing the packages of requirements.txt into .venv ...", flush=True)
@@ -120,7 +122,7 @@ def _become(*command: str | Path) -> None:
 
 def _fingerprint() -> str:
     content = b"".join((ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml"))
-    return hashlib.sha256(content + str(ROOT).encode()).hexdigest()
+    return f"{ROOT}\n{hashlib.sha256(content).hexdigest()}\n"
 
 
 def _make_venv() -> None:
