@@ -111,6 +111,6 @@ async def verify_registration(
 
 
 def _transports(answer: dict[str, Any]) -> list[str]:
-    known = {transport.value for transport in AuthenticatorTransport}
     told = answer["response"].get("transports")
-    return sorted({value for value in told if value in known}) if isinstance(told, list) else []
+    known = sorted(transport.value for transport in AuthenticatorTransport)
+    return [value for value in known if value in told] if isinstance(told, list) else []
