@@ -103,7 +103,7 @@ async def test_a_code_is_good_for_its_own_account_only(db, ada, bob, seed, now):
 async def test_two_apps_serve_one_account_and_each_spends_its_own_steps(db, ada, seed, now):
     """Two, named."""
     other = totp.new_seed()
-    await totp.add(db, ada.key, ada.account_id, other, "Tablet", now)
+    await totp.add(db, ada.key, ada.account_id, other, "Tablet", now + timedelta(seconds=1))
 
     assert await totp.spend(db, ada.key, ada.account_id, totp.current_code(seed, now), now)
     assert await totp.spend(db, ada.key, ada.account_id, totp.current_code(other, now), now)
