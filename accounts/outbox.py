@@ -10,11 +10,12 @@ from sqlalchemy import Index, Integer, LargeBinary, String, Uuid, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, new_id
-from accounts.vault import Vault
+from accounts.vault import SealBroken, Vault
 
 MAX_ATTEMPTS = 12
 """With the backoff below the last try is about a day after the first."""
 LEASE = timedelta(seconds=60)
+UNREADABLE = "unreadable"
 
 
 class Outbox(Base):
@@ -84,16 +85,16 @@ async def lease(db: Transaction, vault: Vault, now: datetime, limit: int = 10) -
             .returning(Outbox.id, Outbox.kind, Outbox.payload, Outbox.attempts, Outbox.created_at)
         )
     ).all()
-    return [
-        Leased(
-            row.id,
-            row.kind,
-            msgspec.json.decode(vault.open("outbox.payload", row.id, row.payload)),
-            row.attempts,
-            row.created_at,
-        )
-        for row in taken
-    ]
+    return [Leased(row.id, *_opened(vault, row), row.attempts, row.created_at) for row in taken]
+
+
+def _opened(vault: Vault, row: Any) -> tuple[str, dict[str, Any]]:
+    """Kind and payload. One that does not open is a kind nobody handles: tried again, given up loudly, and no reason
+    for the rows leased with it to wait."""
+    try:
+        return row.kind, msgspec.json.decode(vault.open("outbox.payload", row.id, row.payload))
+    except SealBroken:
+        return UNREADABLE, {}
 
 
 async def finish(db: Transaction, work: Leased, now: datetime) -> None:
@@ -110,7 +111,7 @@ async def postpone(db: Transaction, work: Leased, error: str, now: datetime) -> 
     if work.attempt >= MAX_ATTEMPTS:
         await db.execute(
             update(Outbox)
-            .where(Outbox.id == work.id)
+            .where(Outbox.id == work.id, Outbox.finished_at.is_(None))
             .values(finished_at=now, outcome="gave_up", last_error=error[:200], payload=b"")
         )
         return False

@@ -57,13 +57,18 @@ class Messages:
             catalog=catalog,
             service_name=self._theme.name_in(language) or catalog.gettext("Citizen Account"),
             contact=self._theme.contact,
-            **message.values,
+            **{name: _one_line(value) for name, value in message.values.items()},
         )
         subject, _, body = text.partition("\n")
         code = message.values.get("code")
         return Rendered(
             message.channel, message.to, subject.removeprefix("Subject:").strip(), body.strip() + "\n", code
         )
+
+
+def _one_line(value: Any) -> Any:
+    """What somebody calls themselves may not begin a line of its own, and with it a subject or a header (R66)."""
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 @pass_context

@@ -201,6 +201,9 @@ def _named(message: str) -> str:
     """msgspec ends with "- at `$.session.idle`": say the key first, as it is written in the file."""
     text, _, at = message.partition(" - at `$")
     key = at.rstrip("`").lstrip(".")
+    if text.startswith("Object contains unknown field `"):
+        unknown = text.removeprefix("Object contains unknown field `").rstrip("`")
+        return f"{key}.{unknown}".lstrip(".") + ": there is no such setting"
     return f"{key}: {text}" if key else text.replace("Object missing required field `issuer`", "issuer: it must be set")
 
 

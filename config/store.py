@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -100,13 +100,16 @@ class RedisStore:
     lost its memory, so that nothing older passes."""
 
     def __init__(self, url: str, born_at: datetime, prefix: str = "identity:") -> None:
-        self._redis: Redis = Redis.from_url(
+        # A pool that waits: with the usual one the 65th request at once is turned away.
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
             url,
             socket_timeout=BOUND,
             socket_connect_timeout=BOUND,
             retry=Retry(NoBackoff(), 1),
             max_connections=64,
+            timeout=BOUND,
         )
+        self._redis: Redis = Redis.from_pool(pool)
         self._prefix = prefix
         self._born = prefix + "{once}born"
         self._first_use = self._redis.register_script(_FIRST_USE)

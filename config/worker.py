@@ -80,6 +80,13 @@ class Worker:
                 # The text of an exception may hold an address; its type does not.
                 failure = type(error).__name__
                 log.warning("outbox_failed", kind=work.kind, id=str(work.id), attempt=work.attempt, error=failure)
+        try:
+            await self._write_down(work, failure)
+        except Exception:
+            # The lease runs out, and it is done again: handlers are made for that.
+            log.exception("outbox_outcome_lost", kind=work.kind, id=str(work.id))
+
+    async def _write_down(self, work: Leased, failure: str) -> None:
         async with self._database.begin() as db:
             now = self._clock.now()
             if not failure:

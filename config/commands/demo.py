@@ -58,15 +58,19 @@ def _say(opened: "Opened") -> None:
 
     at, people = opened.addresses, read_cast()
     width = max(len(person.email) for person in people)
+    places = (
+        ("City Parks", at.parks, "start here: create an account, or sign in"),
+        ("Taxes", at.taxes, "then here: no password any more"),
+        ("Citizen Account", at.account, "your services, sign-ins and details"),
+        ("Inbox", at.inbox, "mail, SMS and everybody's codes arrive here"),
+    )
+    longest = max(len(address) for _, address, _ in places)
     lines = [
         "",
         "  The front door is open.",
         "",
         *(["  (The usual ports are taken, so these are others.)", ""] if opened.is_moved else []),
-        f"  City Parks        {at.parks}      start here: create an account, or sign in",
-        f"  Taxes             {at.taxes}      then here: no password any more",
-        f"  Citizen Account   {at.account}   your services, sign-ins and details",
-        f"  Inbox             {at.inbox}            mail, SMS and everybody's codes arrive here",
+        *(f"  {name.ljust(18)}{address.ljust(longest + 3)}{what}" for name, address, what in places),
         "",
         f"  People, all with the password: {people[0].password}",
         *(f"    {person.email.ljust(width)}   {SHOWS[person.handle]}" for person in people),

@@ -9,7 +9,8 @@ setInterval(async () => {
     const page = new DOMParser().parseFromString(await (await fetch("/")).text(), "text/html");
     for (const part of parts) {
       const here = document.getElementById(part), there = page.getElementById(part);
-      if (here && there && here.innerHTML !== there.innerHTML && !here.contains(getSelection().anchorNode)) {
+      // A message that was opened stays as it is until a new one comes.
+      if (here && there && here.textContent !== there.textContent && !here.contains(getSelection().anchorNode)) {
         here.replaceChildren(...there.childNodes);
       }
     }

@@ -9,9 +9,9 @@ import msgspec
 from litestar import Litestar, Response, get
 
 from config.demo.inbox import Inbox
-from config.demo.relying_party import environment, page_headers, style_sheet
+from config.demo.relying_party import assets, environment, page_headers
 
-SHOWN = 50
+SHOWN = 25
 SCRIPT = Path(__file__).with_name("inbox.js")
 
 
@@ -62,5 +62,5 @@ def create_inbox_page(
     def inbox_js() -> Response[bytes]:
         return Response(script, media_type="text/javascript")
 
-    handlers: list[Any] = [messages, inbox_js, style_sheet()]
+    handlers: list[Any] = [messages, inbox_js, *assets("#33433a")]
     return Litestar(handlers, openapi_config=None, logging_config=None)

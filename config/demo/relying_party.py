@@ -35,6 +35,7 @@ LEVELS = {
     "aal2-phr": "a passkey, which cannot be phished",
     "aal3": "a passkey on hardware",
 }
+COLOURS = {"parks": "#1f5c38", "taxes": "#3a2f73"}
 METHODS = {
     "pwd": "password",
     "otp": "one-time code",
@@ -87,15 +88,21 @@ def page_headers(form_targets: str = "") -> dict[str, str]:
     }
 
 
-def style_sheet() -> Any:
-    """The handler of the style sheet that all of the demo's own pages share."""
+def assets(colour: str) -> list[Any]:
+    """The handlers of the style sheet that all of the demo's own pages share, and of an icon in the page's colour."""
     style = (HERE / "demo.css").read_bytes()
+    drawn = f'<circle cx="16" cy="16" r="15" fill="{colour}"/>'
+    icon = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">{drawn}</svg>'
 
     @get("/demo.css", sync_to_thread=False)
     def demo_css() -> Response[bytes]:
         return Response(style, media_type="text/css")
 
-    return demo_css
+    @get("/icon.svg", sync_to_thread=False)
+    def icon_svg() -> Response[bytes]:
+        return Response(icon.encode(), media_type="image/svg+xml")
+
+    return [demo_css, icon_svg]
 
 
 def see_other(address: str) -> Response[None]:
@@ -205,7 +212,7 @@ def create_service(service: Service, client: OpenIdClient, now: Any) -> Litestar
         return client.public_keys
 
     return Litestar(
-        [home, sign_in, callback, sign_out, signed_out, backchannel_logout, jwks, style_sheet()],
+        [home, sign_in, callback, sign_out, signed_out, backchannel_logout, jwks, *assets(COLOURS[service.key])],
         openapi_config=None,
         logging_config=None,
     )
