@@ -1,0 +1,19 @@
+"""What tests of the citizen's record share."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from town import Town
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> "AsyncIterator[Town]":
+    """The whole house with its post, on SQLite: what differs between databases is proved by the verbs' own tests."""
+    from town import new_town  # the whole house: only where it is asked for
+
+    async with new_town(f"sqlite+aiosqlite:///{tmp_path}/identity.sqlite") as made:
+        yield made
