@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from oidc.protocol.authorization_details import read_authorization_details
 from oidc.protocol.authorization_rules import (
     read_acr_values,
     read_display,
@@ -23,6 +24,7 @@ from oidc.protocol.client_metadata import AUTHORIZATION_CODE
 from oidc.protocol.errors import INVALID_REQUEST, ProtocolError, ReplyTo, may_travel
 from oidc.protocol.parameters import Parameters, read_seconds, refuse_repeats, require_at_most
 from oidc.protocol.pkce import read_code_challenge
+from oidc.protocol.resource import read_resources
 
 MAX_STATE, MAX_NONCE, MAX_HINT = 4096, 1024, 512
 
@@ -114,7 +116,7 @@ def judge(
 ) -> AuthorizationRequest:
     """Everything that may be told to the client."""
     refuse_repeats(parameters)
-    refuse_what_is_not_supported(parameters, capabilities)
+    refuse_what_is_not_supported(parameters)
     require_code_response(parameters)
     require_grant_type(client, AUTHORIZATION_CODE)
     metadata = client.metadata
@@ -136,7 +138,10 @@ def judge(
         claims_locales=read_locales(parameters, "claims_locales"),
         display=read_display(parameters),
         code_challenge=read_code_challenge(parameters, required=client.require_pkce),
-        resource=parameters.all("resource") if capabilities.has(RESOURCES) else (),
+        resource=read_resources(parameters, capabilities.resources) if capabilities.has(RESOURCES) else (),
+        authorization_details=read_authorization_details(
+            parameters.get("authorization_details"), capabilities.detail_types, client
+        ),
         dpop_jkt=read_dpop_thumbprint(parameters, capabilities),
     )
 

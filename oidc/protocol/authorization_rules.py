@@ -5,7 +5,6 @@ import re
 from oidc.protocol.capabilities import DPOP, FAPI2_MESSAGE_SIGNING, Capabilities
 from oidc.protocol.client import Client
 from oidc.protocol.errors import (
-    INVALID_AUTHORIZATION_DETAILS,
     INVALID_REQUEST,
     INVALID_SCOPE,
     REGISTRATION_NOT_SUPPORTED,
@@ -46,7 +45,7 @@ def differs_in_port(asked: str, registered: str) -> bool:
     return a is not None and b is not None and split_uri(asked) is not None and a.group(1, 3) == b.group(1, 3)
 
 
-def refuse_what_is_not_supported(parameters: Parameters, capabilities: Capabilities) -> None:
+def refuse_what_is_not_supported(parameters: Parameters) -> None:
     """OpenID Connect Core sections 6 and 7.2.1. A request object is resolved into parameters before these rules run."""
     if "request" in parameters:
         raise ProtocolError(REQUEST_NOT_SUPPORTED, "Request objects are not supported.")
@@ -54,8 +53,6 @@ def refuse_what_is_not_supported(parameters: Parameters, capabilities: Capabilit
         raise ProtocolError(REQUEST_URI_NOT_SUPPORTED, "This request_uri is not supported.")
     if "registration" in parameters:
         raise ProtocolError(REGISTRATION_NOT_SUPPORTED, "The parameter registration is not supported.")
-    if "authorization_details" in parameters and not capabilities.authorization_details_types:
-        raise ProtocolError(INVALID_AUTHORIZATION_DETAILS, "No type of authorization_details is known here.")
 
 
 def require_code_response(parameters: Parameters) -> None:

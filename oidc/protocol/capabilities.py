@@ -29,11 +29,21 @@ CIBA = "ciba"
 TOKEN_EXCHANGE = "token_exchange"
 
 
+class DetailType(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of `authorization_details`: the fields it must and may have, and the actions it knows (none: any)."""
+
+    type: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ("locations", "actions", "datatypes", "identifier", "privileges")
+    actions: tuple[str, ...] = ()
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the pure rules need to know about the deployment. `config` fills it, once, at start.
 
     `acr_values` are ordered, weakest first; `minimum_acr` is the least that is ever issued.
-    `features` are names from above. `loopback_http` is for demo and simulator only (R72).
+    `resources` are the APIs that tokens are given for (RFC 8707). `features` are names from above.
+    `loopback_http` is for demo and simulator only (R72).
     """
 
     issuer: str
@@ -57,7 +67,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     dpop_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
     encryption_algorithms: tuple[str, ...] = ()
     content_encryption_algorithms: tuple[str, ...] = ()
-    authorization_details_types: tuple[str, ...] = ()
+    detail_types: tuple[DetailType, ...] = ()
+    resources: tuple[str, ...] = ()
     features: frozenset[str] = frozenset({BACKCHANNEL_LOGOUT})
     loopback_http: bool = False
     # Whether a client may be registered without PKCE (R3); dynamic registration has its own answer.
@@ -66,6 +77,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     def has(self, feature: str) -> bool:
         """Whether the feature is switched on."""
         return feature in self.features
+
+    @property
+    def authorization_details_types(self) -> tuple[str, ...]:
+        """The names of the types (RFC 9396 section 10)."""
+        return tuple(known.type for known in self.detail_types)
 
     def __post_init__(self) -> None:
         """A level nobody knows would fail at the first citizen instead of at start (R74)."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from joserfc.jwk import Key
 
-from oidc.protocol.capabilities import FAPI2_ALGORITHMS, Capabilities
+from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_CLIENT, ProtocolError
 from oidc.protocol.jwt import (
@@ -18,6 +18,7 @@ from oidc.protocol.jwt import (
     require_lifetime,
     verify_jwt,
 )
+from oidc.protocol.profile import algorithms_for
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST, LONGEST_IN_FAPI = timedelta(hours=1), timedelta(minutes=10)
@@ -64,7 +65,9 @@ def verify_client_assertion(
     `endpoints` are further audiences that a client of the `standard` profile may name: the token endpoint's URL and the
     URL being called. Raises `invalid_client`.
     """
-    kind = msgspec.structs.replace(KIND, algorithms=accepted_algorithms(client, capabilities))
+    registered = client.metadata.token_endpoint_auth_signing_alg
+    algorithms = algorithms_for(client, capabilities.client_assertion_algorithms, registered)
+    kind = msgspec.structs.replace(KIND, algorithms=algorithms)
     claims = verify_jwt(assertion, keys, kind).claims
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
         raise ProtocolError(INVALID_CLIENT, "The iss and sub of the client assertion must be the client_id.")
@@ -76,15 +79,6 @@ def verify_client_assertion(
     # Without iat it may have been made as early as its longest lifetime allows.
     issued = read_instant(claims, "iat", kind) or expires - longest.total_seconds()
     return UsedAssertion(jti, datetime.fromtimestamp(max(issued, 0.0), UTC), datetime.fromtimestamp(expires, UTC))
-
-
-def accepted_algorithms(client: Client, capabilities: Capabilities) -> tuple[str, ...]:
-    """The one it registered, else what its profile allows (FAPI 2.0 Security Profile section 5.4.1)."""
-    registered = client.metadata.token_endpoint_auth_signing_alg
-    allowed = tuple(
-        name for name in capabilities.client_assertion_algorithms if not client.is_fapi or name in FAPI2_ALGORITHMS
-    )
-    return tuple(name for name in allowed if name == registered) if registered else allowed
 
 
 def require_audience(audience: object, client: Client, issuer: str, endpoints: Sequence[str]) -> None:

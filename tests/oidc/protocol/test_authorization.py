@@ -316,13 +316,16 @@ def test_a_signing_client_gets_signed_answers_and_errors(request_of, told_to_the
 
 def test_resource_and_dpop_key_count_when_they_are_on(request_of, told_to_the_client, capabilities):
     """RFC 8707 section 2, RFC 9449 section 10; switched off they are unknown parameters."""
-    both = msgspec.structs.replace(capabilities, features=frozenset({RESOURCES, DPOP}))
+    both = msgspec.structs.replace(
+        capabilities, features=frozenset({RESOURCES, DPOP}), resources=("https://api.example",)
+    )
 
     assert request_of(resource="https://api.example", dpop_jkt=CHALLENGE).resource == ()
     assert request_of(resource="https://api.example", dpop_jkt="x").dpop_jkt is None
     request = request_of(None, both, resource="https://api.example", dpop_jkt=CHALLENGE)
     assert (request.resource, request.dpop_jkt) == (("https://api.example",), CHALLENGE)
     assert told_to_the_client(None, both, dpop_jkt="x").code == "invalid_request"
+    assert told_to_the_client(None, both, resource="https://other.example").code == "invalid_target"
 
 
 def test_empty_parameters_are_no_parameters(request_of, asked):

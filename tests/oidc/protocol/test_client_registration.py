@@ -30,7 +30,7 @@ def whole():
         signing_algorithms=("ES256", "PS256", "RS256"),
         encryption_algorithms=("ECDH-ES", "RSA-OAEP-256"),
         content_encryption_algorithms=("A256GCM",),
-        authorization_details_types=("payment",),
+        detail_types=(feature.DetailType(type="payment"),),
         features=ALL_FEATURES,
     )
 

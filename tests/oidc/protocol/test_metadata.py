@@ -95,7 +95,7 @@ def test_endpoints_that_clients_authenticate_at_say_how(capabilities):
 
 def test_types_of_authorization_details_are_named(capabilities):
     """RFC 9396 section 10."""
-    payments = msgspec.structs.replace(capabilities, authorization_details_types=("payment",))
+    payments = msgspec.structs.replace(capabilities, detail_types=(feature.DetailType(type="payment"),))
     assert discovery_document(payments, ENDPOINTS)["authorization_details_types_supported"] == ["payment"]
 
 

@@ -1,7 +1,7 @@
 """No input makes a parser or rule raise anything but `ProtocolError`: what strangers send is never a crash (R75)."""
 
 import json
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from contextlib import suppress
 from urllib.parse import urlencode
 
@@ -10,15 +10,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oidc.protocol.authorization import authorization_request_from, read_authorization_request
-from oidc.protocol.capabilities import Capabilities
+from oidc.protocol.authorization_details import narrow_details, read_authorization_details
+from oidc.protocol.capabilities import Capabilities, DetailType
+from oidc.protocol.ciba import read_backchannel_request, resolve_backchannel_request
 from oidc.protocol.claims import claims_for_id_token, claims_for_userinfo, read_claims
 from oidc.protocol.client import Client
 from oidc.protocol.client_assertion import client_named_by, verify_client_assertion
 from oidc.protocol.client_metadata import ClientMetadata, registration_of
 from oidc.protocol.client_registration import READERS, read_client_metadata
+from oidc.protocol.device import read_device_request, typed
+from oidc.protocol.dpop import verify_proof
 from oidc.protocol.end_session import asking_client, end_session, read_end_session_request
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.id_token_hint import verify_id_token_hint
+from oidc.protocol.introspection import wants_jwt
 from oidc.protocol.jwt import (
     JwtKind,
     require_current,
@@ -28,9 +33,12 @@ from oidc.protocol.jwt import (
     verify_with_embedded_key,
 )
 from oidc.protocol.keys import read_key_set, read_public_key
-from oidc.protocol.parameters import parameters_of, read_form, read_query
+from oidc.protocol.parameters import Parameters, parameters_of, read_form, read_query
 from oidc.protocol.pkce import read_code_challenge, verify_code_verifier
+from oidc.protocol.request_object import read_unsigned, resolve_request_object
+from oidc.protocol.resource import read_resources
 from oidc.protocol.sector import require_listed_in_sector_document, sector_of
+from oidc.protocol.token_exchange import read_exchange_request
 from oidc.protocol.token_request import read_client_credentials, read_code_grant, read_refresh_grant, read_token_request
 from oidc.protocol.uris import problem_of_redirect_uri, problem_of_web_uri
 
@@ -230,3 +238,84 @@ def test_verifying_what_is_no_jwt(token):
         verify_jwt(token, (), KIND)
     with suppress(ProtocolError):
         verify_with_embedded_key(token, KIND)
+
+
+PAYMENT = DetailType(type="payment", required=("amount",))
+DETAIL = st.dictionaries(st.sampled_from(["type", "amount", "actions", "locations", "x"]), JSON | st.just("payment"))
+
+
+@given(JSON | st.lists(DETAIL | st.fixed_dictionaries({"type": st.just("payment"), "amount": JSON}), max_size=3))
+def test_reading_authorization_details(document):
+    """RFC 9396."""
+    with suppress(ProtocolError):
+        details = read_authorization_details(json.dumps(document), (PAYMENT,), CLIENT)
+        assert narrow_details(details, details) == details
+
+
+@given(ASKED, st.lists(TEXT | st.just("https://api.example"), max_size=3).map(tuple))
+def test_reading_the_requests_of_other_grants(asked, resources):
+    """RFC 8628, CIBA Core, RFC 8707, RFC 8693."""
+    every = ("urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba")
+    client = Client("parks", ClientMetadata(grant_types=every, backchannel_token_delivery_mode="ping"))
+    parameters = parameters_of(asked)
+    for read in (
+        lambda: read_device_request(parameters, client, PROVIDER),
+        lambda: read_backchannel_request(parameters, client, PROVIDER),
+        lambda: read_resources(Parameters({"resource": resources}), resources),
+        lambda: read_exchange_request(parameters),
+    ):
+        with suppress(ProtocolError):
+            read()
+
+
+@given(TEXT, TEXT)
+def test_reading_what_people_type_and_callers_accept(typed_text, accept):
+    """RFC 8628 section 6.1, RFC 9701 section 4."""
+    assert typed(typed_text) is None or len(typed(typed_text)) == 8
+    assert wants_jwt(accept) in (True, False)
+
+
+@given(data=st.data(), fapi=st.booleans())
+def test_verifying_proofs_and_request_objects(data, fapi, sign, keys, public_keys, now):
+    """RFC 9449, RFC 9101, CIBA Core: rightly signed, with claims of every kind."""
+    names = [
+        "iss",
+        "aud",
+        "exp",
+        "iat",
+        "nbf",
+        "jti",
+        "htm",
+        "htu",
+        "ath",
+        "nonce",
+        "client_id",
+        "claims",
+        "resource",
+        "state",
+    ]
+    moment = int(now.timestamp())
+    likely = st.sampled_from(["parks", "https://id.example", moment, moment + 60, "POST", "https://id.example/token"])
+    claims = data.draw(st.dictionaries(st.sampled_from(names), likely | JSON, max_size=10) | JSON)
+    client = Client("parks", ClientMetadata(profile="fapi2" if fapi else "standard"))
+    proof = sign(claims, typ="dpop+jwt", kid=None, jwk=keys["ec"].as_dict(private=False))
+    plain = sign(claims)
+    url = "https://id.example/token"
+    for check in (
+        lambda: verify_proof(proof, method="POST", url=url, capabilities=PROVIDER, now=now, access_token="t"),
+        lambda: verify_proof(proof, method="POST", url=url, capabilities=PROVIDER, now=now, nonces={"parks": now}),
+        lambda: verify_proof(plain, method="POST", url=url, capabilities=PROVIDER, now=now, client=client),
+        lambda: resolve_request_object(parameters_of({"request": plain}), client, public_keys, PROVIDER, now),
+        lambda: resolve_backchannel_request(parameters_of({"request": plain}), client, public_keys, PROVIDER, now),
+    ):
+        with suppress(ProtocolError):
+            check()
+
+
+@given(JSON | st.dictionaries(st.sampled_from(PARAMETERS), JSON | TEXT, max_size=8))
+def test_reading_an_unsigned_request_object(claims):
+    """OpenID Connect Core section 6.1: anybody can write one."""
+    parts = [json.dumps(part).encode() for part in ({"alg": "none"}, claims)]
+    token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + "."
+    with suppress(ProtocolError):
+        read_unsigned(token, CLIENT)
