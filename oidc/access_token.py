@@ -1,14 +1,13 @@
 """Access tokens: opaque, one row each, worth as much as the grant they lean on."""
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, insert, select
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import Base, Instant, Json, Transaction, digest, new_secret
+from accounts.database import AT, Base, Instant, Json, Transaction, digest
 from oidc.grant import Grant, leaning, stands
 from oidc.release import RELEASE_COLUMNS, with_sources
 
@@ -30,47 +29,25 @@ class AccessToken(Base):
     expires_at: Mapped[datetime] = mapped_column(Instant)
 
 
-async def issue_access_token(
-    db: Transaction,
-    grant_id: UUID,
-    client_id: str,
-    scopes: Collection[str],
-    lifetime: timedelta,
-    now: datetime,
-) -> str:
-    """A new token; only its digest is kept. The caller has seen in this transaction that the grant stands."""
-    token = new_secret()
-    await db.execute(
-        insert(AccessToken).values(
-            digest=digest(token),
-            grant_id=grant_id,
-            client_id=client_id,
-            scopes=list(scopes),
-            issued_at=now,
-            expires_at=now + lifetime,
-        )
-    )
-    return token
-
-
 async def find_released(db: Transaction, token: str, now: datetime) -> Any:
     """Everything userinfo needs, in one statement: a row with `scopes`, `client_id`, `sub` and `RELEASE_COLUMNS`; None
     where the token is unknown or expired, or its grant does not stand.
 
     A token that is bound to a key is not for those who only hold it (RFC 9449 section 7.1).
     """
-    return await db.first(
-        with_sources(
-            leaning(
-                select(AccessToken.scopes, AccessToken.client_id, Grant.sub, *RELEASE_COLUMNS)
-                .select_from(AccessToken)
-                .join(Grant, Grant.id == AccessToken.grant_id)
-            )
-        ).where(
-            AccessToken.digest == digest(token),
-            AccessToken.expires_at > now,
-            AccessToken.dpop_jkt.is_(None),
-            AccessToken.certificate_thumbprint.is_(None),
-            stands(now),
-        )
+    return await db.first(_RELEASED, {"token": digest(token), "at": now})
+
+
+_RELEASED = with_sources(
+    leaning(
+        select(AccessToken.scopes, AccessToken.client_id, Grant.sub, *RELEASE_COLUMNS)
+        .select_from(AccessToken)
+        .join(Grant, Grant.id == AccessToken.grant_id)
     )
+).where(
+    AccessToken.digest == bindparam("token", type_=LargeBinary()),
+    AccessToken.expires_at > AT,
+    AccessToken.dpop_jkt.is_(None),
+    AccessToken.certificate_thumbprint.is_(None),
+    stands(),
+)

@@ -5,19 +5,32 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, Uuid, insert, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, Uuid, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import Base, Instant, Transaction, digest, new_secret
+from accounts.database import AT, Base, Instant, Transaction, digest, new_secret
 from accounts.vault import Vault
 from identity.session import SessionView
 from oidc.client import RegisteredClient
-from oidc.grant import GrantView, find_standing_grant, open_grant, revoke_grant, standing_grant
+from oidc.grant import (
+    GRANT_COLUMNS,
+    Grant,
+    GrantView,
+    grant_view,
+    leaning,
+    open_grant,
+    revoke_grant,
+    standing_grant,
+    stands,
+)
+from oidc.issuance import NewTokens, Spending, new_access_token
 from oidc.protocol.authorization import AuthorizationRequest
+from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.pkce import verify_code_verifier
 from oidc.protocol.token_request import CodeGrant, require_same_redirect_uri
 from oidc.provider import ProviderPolicy
+from oidc.refresh_token import RefreshToken, with_refresh_token
 from oidc.subject import sid_of, subject_of
 
 
@@ -43,6 +56,7 @@ class RedeemedCode(msgspec.Struct, frozen=True):
 
     grant: GrantView
     nonce: str | None
+    tokens: NewTokens
 
 
 async def issue_code(
@@ -77,23 +91,29 @@ async def issue_code(
     )
     code = new_secret()
     await db.execute(
-        insert(AuthorizationCode).values(
-            digest=digest(code),
-            grant_id=grant_id,
-            client_id=client.client_id,
-            redirect_uri=request.redirect_uri,
-            code_challenge=request.code_challenge,
-            nonce=request.nonce,
-            dpop_jkt=request.dpop_jkt,
-            issued_at=now,
-            expires_at=now + policy.code,
-        )
+        _INSERT,
+        {
+            "digest": digest(code),
+            "grant_id": grant_id,
+            "client_id": client.client_id,
+            "redirect_uri": request.redirect_uri,
+            "code_challenge": request.code_challenge,
+            "nonce": request.nonce,
+            "dpop_jkt": request.dpop_jkt,
+            "issued_at": now,
+            "expires_at": now + policy.code,
+        },
     )
     return code
 
 
-async def redeem(db: Transaction, client: RegisteredClient, asked: CodeGrant, now: datetime) -> RedeemedCode:
-    """Spend the code. Of many that race, the database lets one through.
+_INSERT = insert(AuthorizationCode)
+
+
+async def redeem(
+    db: Transaction, policy: ProviderPolicy, client: RegisteredClient, asked: CodeGrant, now: datetime
+) -> RedeemedCode:
+    """Spend the code for tokens. Of many that race, the database lets one through.
 
     A code that exists is spent by whoever presents it, also by the wrong client, with the wrong redirect URI or with
     the wrong verifier: it has leaked or its owner is confused, and a second guess is worth more to a thief than to
@@ -101,44 +121,55 @@ async def redeem(db: Transaction, client: RegisteredClient, asked: CodeGrant, no
     Presented again by its own client, a redeemed code revokes what it gave (RFC 6749 section 4.1.2). Another client
     that presents a redeemed code learns and changes nothing.
     """
-    spent = await db.first(
-        update(AuthorizationCode)
-        .where(AuthorizationCode.digest == digest(asked.code))
-        .where(AuthorizationCode.redeemed_at.is_(None), AuthorizationCode.expires_at > now)
-        .where(standing_grant(AuthorizationCode.grant_id, now))
-        .values(redeemed_at=now)
-        .returning(
-            AuthorizationCode.grant_id,
-            AuthorizationCode.client_id,
-            AuthorizationCode.redirect_uri,
-            AuthorizationCode.code_challenge,
-            AuthorizationCode.nonce,
-        )
-    )
-    if spent is None:
-        await _revoke_if_replayed(db, client, asked.code, now)
+    presented = {"presented": digest(asked.code)}
+    row = await db.first(_PRESENTED, {**presented, "at": now})
+    if row is None:
+        await _revoke_if_replayed(db, client, presented, now)
         raise ProtocolError(INVALID_GRANT, "The code is not valid.")
     try:
-        if spent.client_id != client.client_id:
+        if row.client_id != client.client_id:
             raise ProtocolError(INVALID_GRANT, "The code is not valid.", detail="the code of another client")
-        require_same_redirect_uri(asked.redirect_uri, spent.redirect_uri)
-        verify_code_verifier(spent.code_challenge, asked.code_verifier)
+        require_same_redirect_uri(asked.redirect_uri, row.redirect_uri)
+        verify_code_verifier(row.code_challenge, asked.code_verifier)
     except ProtocolError:
-        await revoke_grant(db, spent.grant_id, "code_misused", now)
+        await db.execute(_SPEND, {**presented, "at": now})
+        await revoke_grant(db, row.id, "code_misused", now)
         raise
-    grant = await find_standing_grant(db, spent.grant_id, now)
-    if grant is None:  # it ended between two statements
-        raise ProtocolError(INVALID_GRANT, "The code is not valid.")
-    return RedeemedCode(grant, spent.nonce)
+    grant = grant_view(row)
+    tokens = new_access_token(policy, grant.scopes, now)
+    if client.uses(REFRESH_TOKEN):
+        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now)
+    # What was read is asserted again: the code is unspent and its grant stands, or nothing is written.
+    if not await _REDEMPTION.into(db, presented, tokens, now):
+        await _revoke_if_replayed(db, client, presented, now)
+        raise ProtocolError(INVALID_GRANT, "The code is not valid.", detail="lost a race")
+    return RedeemedCode(grant, row.nonce, tokens)
 
 
-async def _revoke_if_replayed(db: Transaction, client: RegisteredClient, code: str, now: datetime) -> None:
-    replayed = await db.scalar(
-        select(AuthorizationCode.grant_id).where(
-            AuthorizationCode.digest == digest(code),
-            AuthorizationCode.client_id == client.client_id,
-            AuthorizationCode.redeemed_at.is_not(None),
-        )
-    )
+_IS_PRESENTED = AuthorizationCode.digest == bindparam("presented", type_=LargeBinary())
+_IS_GOOD = _IS_PRESENTED & AuthorizationCode.redeemed_at.is_(None) & (AuthorizationCode.expires_at > AT)
+_PRESENTED = leaning(
+    select(AuthorizationCode.redirect_uri, AuthorizationCode.code_challenge, AuthorizationCode.nonce, *GRANT_COLUMNS)
+    .select_from(AuthorizationCode)
+    .join(Grant, Grant.id == AuthorizationCode.grant_id)
+).where(_IS_GOOD, stands())
+_SPEND = (
+    update(AuthorizationCode)
+    .where(_IS_GOOD, standing_grant(AuthorizationCode.grant_id))
+    .values(redeemed_at=AT)
+    .returning(AuthorizationCode.grant_id, AuthorizationCode.client_id)
+)
+_REDEMPTION = Spending(_SPEND, RefreshToken)
+_REPLAYED = select(AuthorizationCode.grant_id).where(
+    _IS_PRESENTED,
+    AuthorizationCode.client_id == bindparam("by", type_=String()),
+    AuthorizationCode.redeemed_at.is_not(None),
+)
+
+
+async def _revoke_if_replayed(
+    db: Transaction, client: RegisteredClient, presented: dict[str, bytes], now: datetime
+) -> None:
+    replayed = await db.scalar(_REPLAYED, {**presented, "by": client.client_id})
     if replayed is not None:
         await revoke_grant(db, replayed, "code_replayed", now)

@@ -2,16 +2,30 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, ForeignKey, Index, Select, String, Uuid, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    Uuid,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.account import Account
 from accounts.consent import Consent
-from accounts.database import Base, Instant, Json, Transaction, new_id
+from accounts.database import AT, Base, Instant, Json, Transaction, new_id
 from identity.session import Session, is_alive
 
 RevokeReason = Literal["code_replayed", "code_misused", "refresh_reused", "revoked_by_client", "revoked_by_operator"]
@@ -92,14 +106,14 @@ GRANT_COLUMNS = (
 )
 
 
-def stands(now: datetime) -> ColumnElement[bool]:
+def stands(now: datetime | BindParameter[datetime] = AT) -> ColumnElement[bool]:
     """The one condition under which a grant counts, for every statement that joins what `leaning` joins: it is not
     revoked, its consent has not ended, its account is active, and its session is alive unless it outlives it."""
     return (
         Grant.revoked_at.is_(None)
         & Consent.ended_at.is_(None)
         & (Account.state == "active")
-        & (Grant.is_offline | (Session.id.is_not(None) & is_alive(now)))
+        & (Grant.is_offline | (Session.id.is_not(None) & is_alive(cast(datetime, now))))
     )
 
 
@@ -112,11 +126,11 @@ def leaning(query: Select[Any]) -> Select[Any]:
     )
 
 
-def standing_grant(grant_id: Any, now: datetime) -> ColumnElement[bool]:
-    """`stands` as an EXISTS, for an UPDATE of a row that has the column `grant_id`."""
+def standing_grant(grant_id: Any) -> ColumnElement[bool]:
+    """`stands` at `AT` as an EXISTS, for an UPDATE of a row that has the column `grant_id`."""
     return (
         leaning(select(1).select_from(Grant))
-        .where(Grant.id == grant_id, stands(now))
+        .where(Grant.id == grant_id, stands())
         .correlate_except(Grant, Consent, Account, Session)
         .exists()
     )
@@ -161,30 +175,39 @@ async def open_grant(
     """A new grant."""
     grant_id = new_id(now)
     await db.execute(
-        insert(Grant).values(
-            id=grant_id,
-            account_id=account_id,
-            client_id=client_id,
-            session_id=session_id,
-            is_offline="offline_access" in scopes,
-            consent_id=consent_id,
-            sub=sub,
-            sid=sid,
-            scopes=list(scopes),
-            claims=claims,
-            acr=acr,
-            amr=list(amr),
-            auth_time=auth_time,
-            created_at=now,
-        )
+        _INSERT,
+        {
+            "id": grant_id,
+            "account_id": account_id,
+            "client_id": client_id,
+            "session_id": session_id,
+            "is_offline": "offline_access" in scopes,
+            "consent_id": consent_id,
+            "sub": sub,
+            "sid": sid,
+            "scopes": list(scopes),
+            "claims": claims,
+            "acr": acr,
+            "amr": list(amr),
+            "auth_time": auth_time,
+            "created_at": now,
+        },
     )
     return grant_id
 
 
+_INSERT = insert(Grant)
+
+
 async def find_standing_grant(db: Transaction, grant_id: UUID, now: datetime) -> GrantView | None:
     """The grant, if it stands."""
-    row = await db.first(leaning(select(*GRANT_COLUMNS).select_from(Grant)).where(Grant.id == grant_id, stands(now)))
+    row = await db.first(_STANDING, {"grant_id": grant_id, "at": now})
     return None if row is None else grant_view(row)
+
+
+_STANDING = leaning(select(*GRANT_COLUMNS).select_from(Grant)).where(
+    Grant.id == bindparam("grant_id", type_=Uuid()), stands()
+)
 
 
 async def revoke_grant(db: Transaction, grant_id: UUID, reason: RevokeReason, now: datetime) -> bool:

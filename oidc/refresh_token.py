@@ -1,19 +1,19 @@
 """Refresh tokens: rotated, each derived from the one before it, a reused one takes the whole grant along (R8)."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import Base, Instant, Json, Transaction, digest, insert_ignoring, new_secret
+from accounts.database import AT, Base, Instant, Json, Transaction, digest
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
-from oidc.grant import GrantView, find_standing_grant, revoke_grant, standing_grant
+from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
+from oidc.issuance import NewTokens, Spending, keep_access_token, new_access_token
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.token_request import RefreshGrant, narrow_scope
 from oidc.provider import ProviderPolicy
@@ -38,20 +38,21 @@ class RefreshToken(Base):
 
 
 class Refreshed(msgspec.Struct, frozen=True):
-    """What a refresh token gave: the grant, all that may be asked for with it, and the token for the next time."""
+    """What a refresh token gave."""
 
     grant: GrantView
-    scopes: tuple[str, ...]
-    refresh_token: str
+    tokens: NewTokens
 
 
-async def issue_refresh_token(
-    db: Transaction, policy: ProviderPolicy, grant: GrantView, scopes: Collection[str], now: datetime
-) -> str:
-    """The first refresh token of a grant."""
-    token = new_secret()
-    await _keep(db, policy, grant, token, scopes, now)
-    return token
+def with_refresh_token(
+    tokens: NewTokens, policy: ProviderPolicy, grant: GrantView, refresh_token: str, now: datetime
+) -> NewTokens:
+    """The same tokens and a refresh token for all that was granted. It expires when it is not used, and with the
+    longest life of a grant."""
+    expires_at = min(now + policy.refresh_token, grant.created_at + policy.grant)
+    return msgspec.structs.replace(
+        tokens, refresh_token=refresh_token, refresh_expires_at=expires_at, granted_scopes=grant.scopes
+    )
 
 
 async def refresh(
@@ -68,24 +69,19 @@ async def refresh(
     lasts an answer that was lost can be asked for again. Later the token can only have been copied, and the grant is
     revoked with all its tokens (RFC 9700 section 4.14.2). Asking for more scope than was granted rotates nothing.
     """
-    if asked.scope:
-        kept = await db.scalar(_mine(select(RefreshToken.scopes), client, asked.refresh_token))
-        narrow_scope(kept or asked.scope, asked.scope)
-    rotated = await db.first(
-        _mine(update(RefreshToken), client, asked.refresh_token)
-        .where(RefreshToken.rotated_at.is_(None), RefreshToken.expires_at > now)
-        .where(standing_grant(RefreshToken.grant_id, now))
-        .values(rotated_at=now)
-        .returning(RefreshToken.grant_id, RefreshToken.scopes)
-    )
-    row = rotated or await _in_grace(db, policy, client, asked.refresh_token, now)
-    grant = await find_standing_grant(db, row.grant_id, now)
-    if grant is None:
-        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.")
+    presented = {"presented": digest(asked.refresh_token), "by": client.client_id}
+    row = await _presented(db, presented, now)
+    grant = grant_view(row)
+    tokens = new_access_token(policy, narrow_scope(row.granted, asked.scope), now)
     successor = successor_of(vault, asked.refresh_token)
-    if rotated is not None:
-        await _keep(db, policy, grant, successor, row.scopes, now)
-    return Refreshed(grant, narrow_scope(row.scopes, asked.scope), successor)
+    if row.rotated_at is None:
+        whole = with_refresh_token(tokens, policy, grant, successor, now)
+        if await _ROTATION.into(db, presented, whole, now):
+            return Refreshed(grant, whole)
+        row = await _presented(db, presented, now)  # another request was quicker
+    await _require_grace(db, policy, row, now)
+    await keep_access_token(db, tokens, grant.id, client.client_id, now)
+    return Refreshed(grant, msgspec.structs.replace(tokens, refresh_token=successor))
 
 
 def successor_of(vault: Vault, token: str) -> str:
@@ -93,36 +89,36 @@ def successor_of(vault: Vault, token: str) -> str:
     return urlsafe_b64encode(vault.mac("refresh_token", token.encode())).rstrip(b"=").decode()
 
 
-async def _in_grace(
-    db: Transaction, policy: ProviderPolicy, client: RegisteredClient, token: str, now: datetime
-) -> Any:
-    """A token that was rotated moments ago; raises `invalid_grant` for every other, and revokes what a copy of an
-    older one may have reached."""
-    row = await db.first(
-        _mine(select(RefreshToken.grant_id, RefreshToken.scopes, RefreshToken.rotated_at), client, token)
-    )
-    if row is None or row.rotated_at is None:
+async def _presented(db: Transaction, presented: dict[str, Any], now: datetime) -> Any:
+    row = await db.first(_PRESENTED, {**presented, "at": now})
+    if row is None:
         raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.")
-    if now - row.rotated_at > policy.refresh_grace:
-        await revoke_grant(db, row.grant_id, "refresh_reused", now)
-        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="used again after its rotation")
     return row
 
 
-def _mine(statement: Any, client: RegisteredClient, token: str) -> Any:
-    return statement.where(RefreshToken.digest == digest(token), RefreshToken.client_id == client.client_id)
+async def _require_grace(db: Transaction, policy: ProviderPolicy, row: Any, now: datetime) -> None:
+    if row.rotated_at is None:
+        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="could not be rotated")
+    if now - row.rotated_at > policy.refresh_grace:
+        await revoke_grant(db, row.id, "refresh_reused", now)
+        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="used again after its rotation")
 
 
-async def _keep(
-    db: Transaction, policy: ProviderPolicy, grant: GrantView, token: str, scopes: Collection[str], now: datetime
-) -> None:
-    await db.execute(
-        insert_ignoring(db, RefreshToken).values(
-            digest=digest(token),
-            grant_id=grant.id,
-            client_id=grant.client_id,
-            scopes=list(scopes),
-            issued_at=now,
-            expires_at=min(now + policy.refresh_token, grant.created_at + policy.grant),
-        )
-    )
+_IS_PRESENTED = (RefreshToken.digest == bindparam("presented", type_=LargeBinary())) & (
+    RefreshToken.client_id == bindparam("by", type_=String())
+)
+# A rotated token is looked at beyond its own end: only so is its reuse seen.
+_IS_GOOD = _IS_PRESENTED & ((RefreshToken.expires_at > AT) | RefreshToken.rotated_at.is_not(None))
+_PRESENTED = leaning(
+    select(RefreshToken.rotated_at, RefreshToken.scopes.label("granted"), *GRANT_COLUMNS)
+    .select_from(RefreshToken)
+    .join(Grant, Grant.id == RefreshToken.grant_id)
+).where(_IS_GOOD, stands())
+_ROTATION = Spending(
+    update(RefreshToken)
+    .where(_IS_PRESENTED, RefreshToken.rotated_at.is_(None), RefreshToken.expires_at > AT)
+    .where(standing_grant(RefreshToken.grant_id))
+    .values(rotated_at=AT)
+    .returning(RefreshToken.grant_id, RefreshToken.client_id),
+    RefreshToken,
+)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, Uuid, and_, bindparam, select
 from sqlalchemy.orm import aliased
 
 from accounts.account import Account
@@ -106,7 +106,10 @@ async def claims_of_grant(
     """`released_claims` for a grant at hand. Most ID tokens ask for nothing about the person: then nothing is read."""
     if place == "id_token" and not grant.claims.get("id_token"):
         return {}
-    row = await db.first(
-        with_sources(leaning(select(*RELEASE_COLUMNS).select_from(Grant))).where(Grant.id == grant.id, stands(now))
-    )
+    row = await db.first(_OF_GRANT, {"grant_id": grant.id, "at": now})
     return {} if row is None else released_claims(vault, row, place, scopes)
+
+
+_OF_GRANT = with_sources(leaning(select(*RELEASE_COLUMNS).select_from(Grant))).where(
+    Grant.id == bindparam("grant_id", type_=Uuid()), stands()
+)

@@ -4,7 +4,7 @@ from base64 import urlsafe_b64encode
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String, Uuid, select
+from sqlalchemy import ForeignKey, String, Uuid, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, insert_ignoring, new_secret
@@ -25,8 +25,8 @@ class Subject(Base):
 
 async def subject_of(db: Transaction, account_id: UUID, sector: str, now: datetime) -> str:
     """How the sector knows this citizen; made at the first meeting. Of two first meetings at once, one decides."""
-    known = select(Subject.sub).where(Subject.account_id == account_id, Subject.sector == sector)
-    found: str | None = await db.scalar(known)
+    whose = {"whose": account_id, "where": sector}
+    found: str | None = await db.scalar(_KNOWN, whose)
     if found is not None:
         return found
     made: str | None = await db.scalar(
@@ -36,8 +36,13 @@ async def subject_of(db: Transaction, account_id: UUID, sector: str, now: dateti
     )
     if made is not None:
         return made
-    there: str = await db.scalar(known)
+    there: str = await db.scalar(_KNOWN, whose)
     return there
+
+
+_KNOWN = select(Subject.sub).where(
+    Subject.account_id == bindparam("whose", type_=Uuid()), Subject.sector == bindparam("where", type_=String())
+)
 
 
 async def find_account_by_subject(db: Transaction, sector: str, sub: str) -> UUID | None:

@@ -10,7 +10,6 @@ from litestar.params import SkipValidation
 from accounts.database import Transaction, new_secret
 from accounts.store import Store
 from accounts.vault import Vault
-from oidc.access_token import issue_access_token
 from oidc.client import RegisteredClient
 from oidc.client_authentication import authenticate
 from oidc.endpoints.cors import ANYONE, preflight
@@ -72,11 +71,10 @@ async def answered(
     granted: Granted,
     now: datetime,
 ) -> Response[bytes]:
-    """An access token, written down; then, outside the transaction, the ID token; then the answer."""
-    grant, policy = granted.grant, provider.policy
-    access_token = await issue_access_token(db, grant.id, client.client_id, granted.scopes, policy.access_token, now)
-    is_openid = "openid" in granted.scopes
-    claims = await claims_of_grant(db, vault, grant, "id_token", granted.scopes, now) if is_openid else {}
+    """The ID token, signed outside the transaction, and the answer."""
+    grant, tokens, policy = granted.grant, granted.tokens, provider.policy
+    is_openid = "openid" in tokens.scopes
+    claims = await claims_of_grant(db, vault, grant, "id_token", tokens.scopes, now) if is_openid else {}
     await db.commit()
     id_token = None
     if is_openid:
@@ -93,16 +91,16 @@ async def answered(
             nonce=granted.nonce,
             sid=grant.sid,
             jti=new_secret(16),
-            at_hash=half_hash(access_token, algorithm),
+            at_hash=half_hash(tokens.access_token, algorithm),
             claims=claims,
         )
         id_token = await keys.sign(body, algorithm=algorithm, typ="JWT")
     members = token_response(
-        access_token=access_token,
+        access_token=tokens.access_token,
         expires_in=policy.access_token,
-        scope=granted.scopes,
+        scope=tokens.scopes,
         id_token=id_token,
-        refresh_token=granted.refresh_token,
+        refresh_token=tokens.refresh_token,
     )
     return json_response(members, {**NO_STORE, **ANYONE})
 

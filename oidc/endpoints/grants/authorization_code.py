@@ -7,11 +7,9 @@ from accounts.vault import Vault
 from oidc.authorization_code import redeem
 from oidc.client import RegisteredClient
 from oidc.endpoints.grants.granted import Granted
-from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_code_grant
 from oidc.provider import ProviderPolicy
-from oidc.refresh_token import issue_refresh_token
 
 
 async def exchange(
@@ -23,9 +21,5 @@ async def exchange(
     now: datetime,
 ) -> Granted:
     """Redeem the code. A refresh token goes to who is registered for that grant type."""
-    redeemed = await redeem(db, client, read_code_grant(parameters), now)
-    grant = redeemed.grant
-    refresh_token = None
-    if client.uses(REFRESH_TOKEN):
-        refresh_token = await issue_refresh_token(db, policy, grant, grant.scopes, now)
-    return Granted(grant, grant.scopes, redeemed.nonce, refresh_token)
+    redeemed = await redeem(db, policy, client, read_code_grant(parameters), now)
+    return Granted(redeemed.grant, redeemed.tokens, redeemed.nonce)

@@ -9,17 +9,17 @@ from accounts.database import Transaction
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
 from oidc.grant import GrantView
+from oidc.issuance import NewTokens
 from oidc.protocol.parameters import Parameters
 from oidc.provider import ProviderPolicy
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """What the tokens are made from. `scopes` may be less than the grant's; `refresh_token` is the one to answer."""
+    """The grant that was used, and tokens that are written down."""
 
     grant: GrantView
-    scopes: tuple[str, ...]
+    tokens: NewTokens
     nonce: str | None = None
-    refresh_token: str | None = None
 
 
 class Exchange(Protocol):

@@ -22,4 +22,4 @@ async def exchange(
 ) -> Granted:
     """Rotate the token. The ID token beside it speaks of the first sign-in and has no nonce (Core section 12.2)."""
     refreshed = await refresh(db, vault, policy, client, read_refresh_grant(parameters), now)
-    return Granted(refreshed.grant, refreshed.scopes, None, refreshed.refresh_token)
+    return Granted(refreshed.grant, refreshed.tokens)
