@@ -1,5 +1,9 @@
 """Refusals: an expected "no", with a reason that may be shown."""
 
+CRASHED = "crashed"
+"""Key of a request's state: set by whoever answers for an exception that nobody expected, so that nothing of what the
+request wrote is kept."""
+
 
 class Refusal(Exception):
     """An expected "no". It keeps what the request wrote (the counted attempt, the revoked grant).

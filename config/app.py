@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 import identity.pages
-from accounts.errors import FreshSignInRequired, Refusal, SignInRequired
+from accounts.errors import CRASHED, FreshSignInRequired, Refusal, SignInRequired
 from accounts.pages import history, home, profile
 from accounts.pages.page import N_, see_other
 from config.browser import Browsers
@@ -21,7 +21,7 @@ from config.site.errors import error_page
 from config.site.frame import Frame, Link, template_config
 from config.site.headers import HeaderPolicy, with_headers
 from config.site.static import read_assets, static_handler
-from config.transactions import CRASHED, with_transactions
+from config.transactions import with_transactions
 from identity.pages import (
     enrol,
     recovery,

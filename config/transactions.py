@@ -8,12 +8,12 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 from accounts.database import Database, Transaction
+from accounts.errors import CRASHED
 from config.logging import logger
 from config.site.errors import LAST_RESORT
 
 OPEN = "transaction"
-CRASHED = "crashed"
-"""Keys of the request's state: the transaction, once asked for; and whether what it wrote is to be forgotten."""
+"""Key of the request's state: the transaction, once asked for."""
 
 log = logger("transactions")
 

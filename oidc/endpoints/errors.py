@@ -8,7 +8,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from accounts.errors import Refusal
+from accounts.errors import CRASHED, Refusal
 from oidc.endpoints.cors import ANYONE
 from oidc.protocol.errors import (
     INVALID_CLIENT,
@@ -27,6 +27,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("oidc")
 def as_json(request: AnyRequest, error: Exception) -> Response[bytes]:
     """One mapping for all of them. What is not foreseen says nothing and logs everything."""
     known = protocol_error_of(error)
+    if not isinstance(error, ProtocolError | Refusal):
+        request.state[CRASHED] = True
     note(request, error, known)
     headers: dict[str, str] = {**NO_STORE, **ANYONE}
     if known.code == INVALID_CLIENT and request.headers.get("authorization", "")[:5].lower() == "basic":
