@@ -1,13 +1,17 @@
 """What a service may have, in a citizen's words: a name for each claim and scope, and a value one can read."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import msgspec
+from babel import Locale, UnknownLocaleError
 
 from accounts.pages.page import N_
 from oidc.protocol.claims import claims_of_scopes
 
+FULL_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CLAIM_WORDS: dict[str, str] = {
     "name": N_("Full name"),
     "given_name": N_("First names"),
@@ -29,14 +33,16 @@ CLAIM_WORDS: dict[str, str] = {
 """In the order in which they are shown. What is not named here says something about its neighbour
 (`email_verified`) or about the record (`updated_at`), and nothing a person would ask about."""
 
-LASTING = N_("Access after you have signed out, until you withdraw it")
+LASTING = N_("Access after you have signed out, until you stop it")
 
 
-class Detail(msgspec.Struct, frozen=True):
-    """One thing that is shared: its name (msgid), and its value; None where the citizen's record does not have it."""
+class Details(msgspec.Struct, frozen=True):
+    """What is shared: by name (msgid) with the citizen's own value; by name alone what their record does not have;
+    and of those the ones that the service says it needs."""
 
-    name: str
-    value: str | None
+    there: list[tuple[str, str | date]]
+    missing: list[str]
+    needed: list[str]
 
 
 def words_of(claims: Iterable[str]) -> list[str]:
@@ -45,9 +51,17 @@ def words_of(claims: Iterable[str]) -> list[str]:
     return [words for claim, words in CLAIM_WORDS.items() if claim in held]
 
 
-def details_of(claims: Collection[str], available: Mapping[str, Any]) -> list[Detail]:
+def details_of(
+    claims: Collection[str], values: Mapping[str, Any], language: str, essential: Collection[str] = ()
+) -> Details:
     """The claims a person would ask about, with the citizen's own values."""
-    return [Detail(words, readable(available.get(claim))) for claim, words in CLAIM_WORDS.items() if claim in claims]
+    there = {claim: value for claim in claims if (value := readable(claim, values.get(claim), language)) is not None}
+    missing = [claim for claim in claims if claim not in there]
+    return Details(
+        [(words, there[claim]) for claim, words in CLAIM_WORDS.items() if claim in there],
+        words_of(missing),
+        words_of(claim for claim in missing if claim in essential),
+    )
 
 
 def all_claims(scopes: Iterable[str], claims: Iterable[str]) -> list[str]:
@@ -55,9 +69,26 @@ def all_claims(scopes: Iterable[str], claims: Iterable[str]) -> list[str]:
     return sorted({*claims_of_scopes(scopes), *claims})
 
 
-def readable(value: object) -> str | None:
-    """A claim's value on one line; an address is its formatted form, or its parts."""
+def readable(claim: str, value: object, language: str) -> str | date | None:
+    """A claim's value as a person reads it; None where there is none."""
+    if value in (None, "", {}):
+        return None
     if isinstance(value, Mapping):
-        parts: Sequence[str] = [value["formatted"]] if value.get("formatted") else [str(v) for v in value.values() if v]
-        return ", ".join(line for part in parts for line in part.splitlines()) or None
-    return str(value) if value not in (None, "") else None
+        # An address is its formatted form, or its parts in the order in which they are kept.
+        lines = str(value.get("formatted") or "\n".join(str(part) for part in value.values() if part)).splitlines()
+        return ", ".join(line.strip() for line in lines if line.strip()) or None
+    if claim == "birthdate" and FULL_DATE.fullmatch(str(value)):
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:  # the specification allows the year 0000 for a birthday without its year
+            return str(value)
+    if claim == "locale":
+        return _language_name(str(value), language)
+    return str(value)
+
+
+def _language_name(tag: str, language: str) -> str:
+    try:
+        return Locale.parse(tag, sep="-").get_display_name(language) or tag
+    except (UnknownLocaleError, ValueError):
+        return tag

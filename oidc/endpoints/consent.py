@@ -56,9 +56,10 @@ async def consent_page(
         client=visit.client,
         purpose=visit.client.text_in("purpose", language),
         is_known=agreed is not None,
-        new=details_of(new, values),
-        before=details_of(before, values),
-        lasting=step.offline,
+        new=details_of(new, values, language, step.essential),
+        before=details_of(before, values, language),
+        is_lasting=step.offline,
+        is_new=bool(new) or "offline_access" in step.new_scope,
         signed_in_as=masked_email(values),
         hidden={
             "interaction": str(visit.held.id),

@@ -34,9 +34,9 @@ async def test_the_page_shows_the_very_details_that_would_leave(town: Town) -> N
 
     assert shown.name == "consent"
     assert shown.buttons == ["allow", "refuse"]
-    for words in ("Parks", "To reserve a place for your tent.", "Ada Lovelace", "1815-12-10", "ada@example.org"):
+    for words in ("Parks", "To reserve a place for your tent.", "Ada Lovelace", "10 December 1815", "ada@example.org"):
         assert words in shown.text
-    assert "Phone number Not in your account" in shown.text
+    assert "the service will see it as well: Middle names · Nickname" in shown.text
     assert "Access after you have signed out" not in shown.text
 
 
@@ -95,7 +95,7 @@ async def test_a_claim_asked_for_by_name_is_asked_for_by_name(town: Town) -> Non
     claims = json.dumps({"userinfo": {"birthdate": None}, "id_token": {"given_name": {"essential": True}}})
 
     shown = await ada.see(parks.address(scope="openid", claims=claims))
-    assert "Date of birth 1815-12-10" in shown.text
+    assert "Date of birth 10 December 1815" in shown.text
     assert "Lovelace" not in shown.text
     answer = parks.answer(await ada.follow(await ada.press(shown, "allow")))
 
@@ -206,7 +206,7 @@ async def test_every_contact_is_told_of_a_new_agreement(town: Town) -> None:
     (mail,) = town.post.sent
     assert mail.to == "ada@example.org"
     assert "Parks" in mail.subject
-    for words in ("Full name", "Date of birth", "until you withdraw it", "2026-11-22 12:00 UTC", "127.0.0.1"):
+    for words in ("Full name", "Date of birth", "until you stop it", "2026-11-22 12:00 UTC", "127.0.0.1"):
         assert words in mail.text
     assert "http" not in mail.text
     assert "Ada Lovelace" not in mail.text

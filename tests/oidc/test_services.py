@@ -25,7 +25,7 @@ async def test_each_service_is_listed_with_what_it_gets(town: Town) -> None:
     assert "What it gets Email address Since 22 November 2026, 12:00" in shown.text
     assert "You agreed to it" in shown.text
     assert "You last entered it 22 November 2026, 13:00" in shown.text
-    assert "Access after you have signed out, until you withdraw it" in shown.text
+    assert "Access after you have signed out, until you stop it" in shown.text
     assert shown.text.index("Parks") < shown.text.index("Taxes")
 
 
@@ -50,7 +50,7 @@ async def test_withdrawing_bites_at_once(town: Town) -> None:
     assert "Parks" in asked.heading
     done = await ada.follow(await ada.press(asked, "continue"))
 
-    assert "Parks sees nothing of you any more." in done.text
+    assert "Parks gets nothing from your account any more." in done.text
     assert (await parks.userinfo(tokens["access_token"])).status_code == 401
     assert (await parks.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
     assert (await taxes.userinfo(others["access_token"])).status_code == 200
@@ -129,7 +129,7 @@ async def test_a_strangers_agreement_is_not_there(town: Town) -> None:
     pressed = await eve.follow(await eve.press(own, "continue"))
 
     assert looked.status_code == 404
-    assert "sees nothing of you any more" not in pressed.text
+    assert "gets nothing from your account any more" not in pressed.text
     assert (await parks.userinfo(tokens["access_token"])).status_code == 200
     assert "Parks" not in (await eve.get(f"/account/services?withdrawn={given.id}")).text.split("<h1>")[0]
 
@@ -157,8 +157,8 @@ async def test_ended_agreements_are_paged_by_key(town: Town) -> None:
     (older,) = [link for link in first.links if "before=" in link]
     second = await ada.see(older)
 
-    assert first.html.count('<th scope="row">') == 25
-    assert second.html.count('<th scope="row">') == 2
+    assert first.text.count("until 22 November 2026") == 25
+    assert second.text.count("until 22 November 2026") == 2
 
 
 async def test_the_list_of_sessions_is_told_names(town: Town) -> None:
