@@ -18,6 +18,7 @@ NOT_TRANSLATED = "config/demo/"  # the sample services and the inbox are for dev
 METHODS = [("**/templates/**", "jinja2.ext:babel_extract"), ("**.py", "python")]
 OPTIONS = {"**/templates/**": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
 KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "say": (2,)}
+SHOWN = 25  # of each language
 PLACEHOLDER = re.compile(r"%\((\w+)\)[a-z]")
 TAG = re.compile(r"<[^>]+>")
 # Dates and versions would change at every run; who translated is in the history of the repository.
@@ -141,9 +142,12 @@ def main() -> int:
             print(f"{path_of(tag).relative_to(ROOT)}: missing; `python3 .ci/setup.py messages` makes it")
             count += 1
             continue
-        for fault in faults_of(texts, read(tag)):
+        faults = list(faults_of(texts, read(tag)))
+        count += len(faults)
+        for fault in faults[:SHOWN]:
             print(f"{tag}: {fault}")
-            count += 1
+        if len(faults) > SHOWN:
+            print(f"{tag}: ... and {len(faults) - SHOWN} more")
     print(f"{len(texts)} texts, {len(wanted_languages())} languages, {count} findings")
     return 1 if count else 0
 
