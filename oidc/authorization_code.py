@@ -70,9 +70,11 @@ async def issue_code(
     request: AuthorizationRequest,
     scopes: Collection[str],
     now: datetime,
+    acr: str | None = None,
 ) -> str:
     """A new grant and the code for it. `scopes` are those granted: `offline_access` among them lets the grant outlive
-    the session. What the ID token will say of the sign-in is what the session says now."""
+    the session. What the ID token will say of the sign-in is what the session says now; `acr` where the request
+    insists on one of certain values, and the session reached more (OpenID Connect Core section 5.5.1.1)."""
     sector = client.subject_sector
     grant_id = await open_grant(
         db,
@@ -84,7 +86,7 @@ async def issue_code(
         sid=sid_of(vault, session.id, sector),
         scopes=scopes,
         claims=msgspec.to_builtins(request.claims),
-        acr=session.acr,
+        acr=acr or session.acr,
         amr=session.amr,
         auth_time=session.auth_time,
         now=now,

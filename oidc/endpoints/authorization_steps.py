@@ -120,6 +120,7 @@ async def issue(
         consent_id=agreed.id,
         request=visit.asked,
         scopes=step.scope,
+        acr=step.acr,
         now=now,
     )
     return answer(visit.asked.reply_to, provider.issuer, {"code": code})

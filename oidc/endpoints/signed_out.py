@@ -14,7 +14,7 @@ from accounts.activity import record
 from accounts.database import Transaction
 from accounts.pages.page import page, see_other
 from accounts.vault import Vault
-from identity.pages.cookies import expired_session_cookie
+from identity.cookies import expired_session_cookie
 from identity.session import SessionView, end
 from oidc.client import RegisteredClient, find_client
 from oidc.logout import Delivery, announce, deliveries_of

@@ -1,6 +1,7 @@
 """`/authorize`, seen by services and citizens."""
 
 import asyncio
+import json
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -315,6 +316,37 @@ async def test_cancel_goes_back_to_the_service_once(town: Town) -> None:
     assert (answer["error"], answer["state"]) == ("access_denied", "a-state")
     assert again.status_code == 409
     assert stranger.status_code == 403
+
+
+async def test_an_essential_acr_is_met_or_an_error(town: Town) -> None:
+    """Core section 5.5.1.1: one of the values asked for is reported; what cannot be reached is never issued lower."""
+    parks = await town.service()
+    ada, _ = await town.citizen()
+    await parks.enter(ada)
+
+    def asking(*values: str) -> str:
+        return json.dumps({"id_token": {"acr": {"essential": True, "values": list(values)}}})
+
+    met = await parks.enter(ada, claims=asking("aal1"))
+    step_up = await ada.get(parks.address(claims=asking("aal3")))
+    silent = parks.answer(await ada.get(parks.address(claims=asking("aal3"), prompt="none")))
+    unknown = parks.answer(await ada.get(parks.address(claims=asking("gold"))))
+
+    assert claims_of(met["id_token"])["acr"] == "aal1"
+    assert step_up.headers["location"].startswith("/sign-in/")
+    assert silent["error"] == "login_required"
+    assert unknown["error"] == "unmet_authentication_requirements"
+
+
+async def test_what_the_session_reached_is_what_is_reported(town: Town) -> None:
+    """R10: voluntary `acr_values` raise nothing that was reached already, and lower nothing."""
+    parks = await town.service()
+    ada, _ = await town.citizen()
+
+    claims = claims_of((await parks.enter(ada, acr_values="aal1 gold"))["id_token"])
+
+    assert (claims["acr"], claims["amr"]) == ("aal2", ["pwd", "otp", "mfa"])
+    assert (await ada.get(parks.address(acr_values="aal2-phr"))).headers["location"].startswith("/sign-in/")
 
 
 async def test_an_id_token_hint_names_the_person(town: Town) -> None:
