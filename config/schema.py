@@ -27,9 +27,4 @@ async def bring_up_to_date(engine: AsyncEngine) -> None:
 def _upgrade(connection: Connection) -> None:
     from migrations import apply
 
-    if list(apply.history().walk_revisions()):
-        apply.upgrade(connection)
-        return
-    from config.tables import metadata  # until the first migration is written
-
-    metadata.create_all(connection)
+    apply.upgrade(connection)

@@ -4,9 +4,7 @@ Fixtures: `backend` (the test runs on SQLite + memory and on PostgreSQL + Redis)
 `module_backend` (one for a module), `postgres_redis` (the servers alone), `redis_url`, `chromium`, `browser`.
 """
 
-import contextlib
 import fcntl
-import importlib
 import os
 import shutil
 import tempfile
@@ -20,7 +18,7 @@ import pytest
 import redis
 from playwright.async_api import Browser, async_playwright
 from servers import REDIS_DATABASES, SHARED, conninfo, locked, postgres_port, program, redis_port
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from migrations import apply
@@ -164,24 +162,8 @@ def _migrate_once(name: str, url: str, create: Callable[[], None] = lambda: None
             create()
             engine = create_engine(url, poolclass=NullPool)
             with engine.connect() as connection:
-                if list(apply.history().walk_revisions()):
-                    apply.upgrade(connection)
-                else:
-                    _tables_without_migrations(connection)
+                apply.upgrade(connection)
             engine.dispose()
             record.write_text("made")
         if (outcome := record.read_text()) != "made":
             pytest.fail(outcome, pytrace=False)
-
-
-def _tables_without_migrations(connection: Connection) -> None:
-    """Until the first migration is written."""
-    from accounts.database import metadata
-
-    for package in ("accounts", "identity", "oidc"):
-        for path in sorted(Path(package).glob("*.py")):
-            if "(Base)" in path.read_text():
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(f"{package}.{path.stem}")
-    metadata.create_all(connection)
-    connection.commit()

@@ -1,15 +1,10 @@
 """The migrations, run on real databases."""
 
-import pytest
 from services import Backend
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from config.tables import metadata
 from migrations import apply
-
-pytestmark = pytest.mark.skipif(
-    not list(apply.history().walk_revisions()), reason="until the first migration is written"
-)
 
 
 async def test_the_migrations_make_exactly_the_tables_that_the_code_declares(backend: Backend) -> None:
