@@ -33,6 +33,9 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
     def browser(request: AnyRequest) -> Browser:
         return browsers.browser_of(request)
 
+    def session_secret(request: AnyRequest) -> str | None:
+        return request.cookies.get(session_cookie)
+
     async def session(
         request: AnyRequest, db: NamedDependency[Transaction], now: NamedDependency[datetime]
     ) -> SessionView | None:
@@ -77,6 +80,7 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         "now": Provide(house.clock.now, sync_to_thread=False),
         "browser": Provide(browser, sync_to_thread=False),
         "session": Provide(session),
+        "session_secret": Provide(session_secret, sync_to_thread=False),
         "citizen": Provide(citizen),
         "fresh_citizen": Provide(fresh_citizen, sync_to_thread=False),
         "language": Provide(language, sync_to_thread=False),

@@ -71,10 +71,12 @@ async def issue_code(
     scopes: Collection[str],
     now: datetime,
     acr: str | None = None,
+    sub: str | None = None,
 ) -> str:
     """A new grant and the code for it. `scopes` are those granted: `offline_access` among them lets the grant outlive
     the session. What the ID token will say of the sign-in is what the session says now; `acr` where the request
-    insists on one of certain values, and the session reached more (OpenID Connect Core section 5.5.1.1)."""
+    insists on one of certain values, and the session reached more (OpenID Connect Core section 5.5.1.1); `sub` where
+    it is at hand."""
     sector = client.subject_sector
     grant_id = await open_grant(
         db,
@@ -82,7 +84,7 @@ async def issue_code(
         client_id=client.client_id,
         session_id=session.id,
         consent_id=consent_id,
-        sub=await subject_of(db, session.account_id, sector, now),
+        sub=sub or await subject_of(db, session.account_id, sector, now),
         sid=sid_of(vault, session.id, sector),
         scopes=scopes,
         claims=msgspec.to_builtins(request.claims),

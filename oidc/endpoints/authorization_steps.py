@@ -7,7 +7,6 @@ from litestar import Response
 
 from accounts.account import data_key_of
 from accounts.activity import record
-from accounts.consent import ConsentView, find_consent
 from accounts.database import Transaction
 from accounts.pages.page import see_other
 from accounts.vault import Vault
@@ -22,31 +21,28 @@ from oidc.protocol.errors import ACCESS_DENIED, AuthorizationError, ProtocolErro
 from oidc.protocol.id_token_hint import hinted_sub, verify_id_token_hint
 from oidc.protocol.prompt import Agreed, Authenticate, Issue, Progress, SignedIn, Step, next_step
 from oidc.provider import Provider
-from oidc.subject import subject_of
 
 SUSPENDED = "The account is suspended."
 CLOSED = "The account is closed."
 
 
-async def step_of(db: Transaction, provider: Provider, visit: Visit, now: datetime) -> tuple[Step, ConsentView | None]:
-    """What to do now, and the agreement it leans on. Raises `AuthorizationError`."""
-    session, client, asked = visit.session, visit.client, visit.asked
-    agreed = await find_consent(db, session.account_id, client.client_id) if session else None
-    person = await _person_asked_for(db, provider, visit, now)
+async def step_of(db: Transaction, provider: Provider, visit: Visit, now: datetime) -> Step:
+    """What to do now. Raises `AuthorizationError`."""
+    session, agreed, asked = visit.session, visit.agreed, visit.asked
     step = next_step(
         asked,
-        client,
+        visit.client,
         provider.capabilities,
         _progress(visit),
-        await _signed_in(db, visit, person is not None, now),
+        _signed_in(visit),
         Agreed(frozenset(agreed.scopes), frozenset(agreed.claims)) if agreed else None,
-        hinted_sub=person,
+        hinted_sub=await _person_asked_for(db, provider, visit, now),
     )
     if session is None or session.account_state == "active" or isinstance(step, Authenticate):
-        return step, agreed
+        return step
     if session.account_state == "enrolling" and "none" not in asked.prompt:
         # Not an account yet: the sign-in leads through what is missing, and back.
-        return Authenticate(acr=provider.capabilities.minimum_acr), agreed
+        return Authenticate(acr=provider.capabilities.minimum_acr)
     # Said only now, to who has proved to be its owner: before, it would tell strangers about accounts (R27).
     raise denied(visit, CLOSED if session.account_state == "closed" else SUSPENDED)
 
@@ -79,14 +75,12 @@ async def _person_asked_for(db: Transaction, provider: Provider, visit: Visit, n
         raise may_travel(error, visit.asked.reply_to) from error
 
 
-async def _signed_in(db: Transaction, visit: Visit, is_hinted: bool, now: datetime) -> SignedIn | None:
+def _signed_in(visit: Visit) -> SignedIn | None:
     session = visit.session
     if session is None:
         return None
-    # Most requests name nobody; then there is nothing to compare, and nothing to read.
-    names_a_person = is_hinted or visit.asked.claims.subject is not None
-    sub = await subject_of(db, session.account_id, visit.client.subject_sector, now) if names_a_person else ""
-    return SignedIn(str(session.account_id), sub, session.acr, session.auth_time)
+    # Whom this service has never met is nobody it can name: "" equals no `sub`.
+    return SignedIn(str(session.account_id), visit.entrance.sub or "", session.acr, session.auth_time)
 
 
 async def issue(
@@ -96,11 +90,10 @@ async def issue(
     policy: IdentityPolicy,
     visit: Visit,
     step: Issue,
-    agreed: ConsentView | None,
     now: datetime,
 ) -> Response[Any]:
     """A code, sent to the service. With a session and an agreement at hand nothing else is written."""
-    session = visit.session
+    session, agreed = visit.session, visit.agreed
     if session is None or agreed is None:
         raise RuntimeError("a code without session or agreement: the rules never say so")
     if visit.interaction is not None:
@@ -121,6 +114,7 @@ async def issue(
         request=visit.asked,
         scopes=step.scope,
         acr=step.acr,
+        sub=visit.entrance.sub,
         now=now,
     )
     return answer(visit.asked.reply_to, provider.issuer, {"code": code})

@@ -15,13 +15,13 @@ from accounts.database import Transaction
 from accounts.pages.page import see_other
 from accounts.vault import Vault
 from identity.policy import IdentityPolicy
-from identity.session import SessionView
 from oidc.client import RegisteredClient
 from oidc.endpoints.authorization_response import AnyRequest, Unanswerable, unknown_client
 from oidc.endpoints.authorization_steps import authenticate, denied, finish, issue, step_of
 from oidc.endpoints.consent import consent_page
 from oidc.endpoints.select_account import select_account_page
 from oidc.endpoints.visit import Visit, answered, returned
+from oidc.entrance import find_entrance
 from oidc.interaction import open_interaction
 from oidc.protocol.authorization import AuthorizationRequest, read_authorization_request, require_client_id
 from oidc.protocol.errors import AuthorizationError, ProtocolError
@@ -39,7 +39,7 @@ async def authorize(
     now: NamedDependency[datetime],
     vault: NamedDependency[Vault],
     browser: NamedDependency[Browser],
-    session: NamedDependency[SessionView | None],
+    session_secret: NamedDependency[str | None],
     provider: NamedDependency[Provider],
     identity_policy: NamedDependency[IdentityPolicy],
     language_of: NamedDependency[LanguageOf],
@@ -50,10 +50,11 @@ async def authorize(
         parameters = read_query(request.scope["query_string"], repeats="keep")
         if "interaction" in parameters and "client_id" not in parameters:
             address = parameters.get("interaction")
-            visit = await returned(request, db, vault, provider, browser, session, address, now)
+            visit = await returned(request, db, vault, provider, browser, session_secret, address, now)
         else:
             client, asked = await judged(db, provider, parameters, now)
-            visit = Visit(asked, client, browser, session, None, now).speaks_to(request)
+            entrance = await find_entrance(db, session_secret, client, now)
+            visit = Visit(asked, client, browser, entrance, None, now).speaks_to(request)
         return await take_step(request, db, vault, provider, identity_policy, visit, language_of, now)
 
     return await answered(request, provider, dispatch())
@@ -130,13 +131,13 @@ async def take_step(
 ) -> Response[Any]:
     """The one decision, carried out. An error that is told to the service ends the interaction."""
     try:
-        step, agreed = await step_of(db, provider, visit, now)
+        step = await step_of(db, provider, visit, now)
     except AuthorizationError:
         if visit.interaction is not None:
             await finish(db, visit.interaction, "failed", now)
         raise
     if isinstance(step, Issue):
-        return await issue(db, vault, provider, policy, visit, step, agreed, now)
+        return await issue(db, vault, provider, policy, visit, step, now)
     interaction = visit.interaction or await open_interaction(
         db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now
     )
@@ -148,7 +149,7 @@ async def take_step(
         return see_other(interaction.address)
     if isinstance(step, ChooseAccount):
         return await select_account_page(request, db, vault, visit, visit.session)
-    return await consent_page(request, db, vault, visit, visit.session, step, agreed, language_of(request))
+    return await consent_page(request, db, vault, visit, visit.session, step, language_of(request))
 
 
 handlers = [authorize, authorize_by_post, cancel]

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from accounts.account import data_key_of
 from accounts.activity import record
 from accounts.citizen import Browser
-from accounts.consent import ConsentView, Shown, give_consent
+from accounts.consent import Shown, give_consent
 from accounts.database import Transaction
 from accounts.notification import notify_contacts
 from accounts.pages.page import N_, form_of, page, see_other
@@ -25,7 +25,6 @@ from oidc.endpoints.claim_words import LASTING, all_claims, details_of, words_of
 from oidc.endpoints.own_values import masked_email, own_values
 from oidc.endpoints.visit import Visit, answered, returned
 from oidc.interaction import consent
-from oidc.protocol.client import Client
 from oidc.protocol.prompt import AskConsent
 from oidc.provider import Provider
 
@@ -41,12 +40,11 @@ async def consent_page(
     visit: Visit,
     session: SessionView,
     step: AskConsent,
-    agreed: ConsentView | None,
     language: str,
 ) -> Response[Any]:
     """The question: only what is new stands out, and what the citizen's record does not have is said."""
     values = await own_values(db, vault, session.account_id, session.locale)
-    known = set(agreed.claims) if agreed else set()
+    known = set(visit.agreed.claims) if visit.agreed else set()
     new = set(all_claims(step.new_scope, step.new_claims)) - known
     before = set(all_claims(step.scope, step.claims)) & known
     return page(
@@ -55,7 +53,7 @@ async def consent_page(
         form_targets=visit.form_targets,
         client=visit.client,
         purpose=visit.client.text_in("purpose", language),
-        is_known=agreed is not None,
+        is_known=visit.agreed is not None,
         new=details_of(new, values, language, step.essential),
         before=details_of(before, values, language),
         is_lasting=step.offline,
@@ -83,7 +81,7 @@ async def answer_consent(
     now: NamedDependency[datetime],
     vault: NamedDependency[Vault],
     browser: NamedDependency[Browser],
-    session: NamedDependency[SessionView | None],
+    session_secret: NamedDependency[str | None],
     provider: NamedDependency[Provider],
     address: NamedDependency[str],
 ) -> Response[Any]:
@@ -91,8 +89,8 @@ async def answer_consent(
     form = await form_of(request)
 
     async def judge() -> Response[Any]:
-        visit = await returned(request, db, vault, provider, browser, session, form.get("interaction"), now)
-        step, agreed = await step_of(db, provider, visit, now)
+        visit = await returned(request, db, vault, provider, browser, session_secret, form.get("interaction"), now)
+        step, session = await step_of(db, provider, visit, now), visit.session
         language = form.get("language", "")
         if session is None or not isinstance(step, AskConsent):
             return see_other(visit.held.address)
@@ -107,7 +105,7 @@ async def answer_consent(
             raise denied(visit, "The citizen did not agree.")
         if form.get("action") == "allow" and await consent(db, visit.held, session.account_id, now):
             device = device_name(request.headers.get("user-agent", ""))
-            await _agree(db, vault, visit.client, session, step, agreed, language, device, address, now)
+            await _agree(db, vault, visit, session, step, language, device, address, now)
         return see_other(visit.held.address)
 
     return await answered(request, provider, judge())
@@ -116,16 +114,16 @@ async def answer_consent(
 async def _agree(
     db: Transaction,
     vault: Vault,
-    client: Client,
+    visit: Visit,
     session: SessionView,
     step: AskConsent,
-    agreed: ConsentView | None,
     language: str,
     device: str,
     address: str,
     now: datetime,
 ) -> None:
     """Write the agreement down, with what stood before, and tell every contact of it (R67)."""
+    client, agreed = visit.client, visit.agreed
     scopes = {*step.scope, *(agreed.scopes if agreed else ())}
     claims = {*all_claims(step.scope, step.claims), *(agreed.claims if agreed else ())}
     name = client.name_in(language)

@@ -44,7 +44,7 @@ async def select_account(
     now: NamedDependency[datetime],
     vault: NamedDependency[Vault],
     browser: NamedDependency[Browser],
-    session: NamedDependency[SessionView | None],
+    session_secret: NamedDependency[str | None],
     provider: NamedDependency[Provider],
     language_of: NamedDependency[Callable[[AnyRequest], str]],
 ) -> Response[Any]:
@@ -52,13 +52,13 @@ async def select_account(
     form = await form_of(request)
 
     async def go_on() -> Response[Any]:
-        visit = await returned(request, db, vault, provider, browser, session, form.get("interaction"), now)
+        visit = await returned(request, db, vault, provider, browser, session_secret, form.get("interaction"), now)
         if form.get("action") == "other":
             step = Authenticate(acr=provider.capabilities.minimum_acr, another=True)
             service = visit.client.name_in(language_of(request))
             return await authenticate(db, vault, visit, visit.held, step, service, now)
-        if form.get("action") == "continue" and session is not None:
-            await choose_account(db, visit.held, session.account_id, now)
+        if form.get("action") == "continue" and visit.session is not None:
+            await choose_account(db, visit.held, visit.session.account_id, now)
         return see_other(visit.held.address)
 
     return await answered(request, provider, go_on())

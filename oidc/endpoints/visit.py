@@ -15,6 +15,7 @@ from accounts.vault import Vault
 from identity.session import SessionView
 from oidc.client import RegisteredClient
 from oidc.endpoints.authorization_response import AnyRequest, Unanswerable, refuse, unknown_client, way_to
+from oidc.entrance import Agreement, Entrance, find_entrance
 from oidc.interaction import Interaction, bind, find_interaction
 from oidc.protocol.authorization import AuthorizationRequest, authorization_request_from
 from oidc.protocol.authorization_rules import require_exact_redirect_uri
@@ -32,9 +33,19 @@ class Visit(msgspec.Struct, frozen=True):
     asked: AuthorizationRequest
     client: RegisteredClient
     browser: Browser
-    session: SessionView | None
+    entrance: Entrance
     interaction: Interaction | None
     opened_at: datetime
+
+    @property
+    def session(self) -> SessionView | None:
+        """Who is signed in in this browser."""
+        return self.entrance.session
+
+    @property
+    def agreed(self) -> Agreement | None:
+        """What they have agreed to at this service."""
+        return self.entrance.agreed
 
     @property
     def held(self) -> Interaction:
@@ -94,7 +105,7 @@ async def returned(
     vault: Vault,
     provider: Provider,
     browser: Browser,
-    session: SessionView | None,
+    session_secret: str | None,
     address: str | None,
     now: datetime,
 ) -> Visit:
@@ -106,7 +117,8 @@ async def returned(
         require_exact_redirect_uri(asked.redirect_uri, client)
     except ProtocolError as error:
         raise Unanswerable("address", error, client) from error
-    return Visit(asked, client, browser, session, interaction, interaction.opened_at).speaks_to(request)
+    entrance = await find_entrance(db, session_secret, client, now)
+    return Visit(asked, client, browser, entrance, interaction, interaction.opened_at).speaks_to(request)
 
 
 async def _held(
