@@ -16,10 +16,10 @@ NAMES = ("name", "given_name", "middle_name", "family_name", "nickname")
 ADDRESS = ("street_address", "locality", "region", "postal_code", "country")
 FIELDS: dict[str, str] = {
     "name": N_("Full name"),
-    "given_name": N_("Given names"),
+    "given_name": N_("First names"),
     "middle_name": N_("Middle names"),
-    "family_name": N_("Family names"),
-    "nickname": N_("What people call you"),
+    "family_name": N_("Family name"),
+    "nickname": N_("Nickname"),
     "street_address": N_("Street and number"),
     "locality": N_("Town or city"),
     "region": N_("Region"),
@@ -76,7 +76,7 @@ def birthdate_of(form: Mapping[str, str], today: date) -> Changes:
     except (ValueError, OverflowError):
         return {}, [wrong]
     if born > today:
-        return {}, [Problem("birthdate", N_("Your birth date must be in the past"))]
+        return {}, [Problem("birthdate", N_("Your date of birth must be in the past"))]
     if born.year < 1000:  # 85 is not meant as the year 85
         return {}, [Problem("birthdate", N_("Enter the year with four digits, for example 1985"))]
     return {"birthdate": born.isoformat()}, []

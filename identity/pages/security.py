@@ -26,11 +26,11 @@ from identity.recovery_code import COUNT
 from identity.totp import totps_of
 
 DONE: dict[str, str] = {
-    "app": N_("Your authenticator app is set up. Everybody else who was signed in to your account is signed out."),
-    "passkey": N_("Your passkey is set up. Everybody else who was signed in to your account is signed out."),
-    "password": N_("Your password is changed. Everybody else who was signed in to your account is signed out."),
+    "app": N_("Your authenticator app is set up. Every other browser is signed out of your account."),
+    "passkey": N_("Your passkey is set up. Every other browser is signed out of your account."),
+    "password": N_("Your password is changed. Every other browser is signed out of your account."),
     "codes": N_("You have new recovery codes. Older ones no longer work."),
-    "removed": N_("It is removed. Everybody else who was signed in to your account is signed out."),
+    "removed": N_("It is removed. Every other browser is signed out of your account."),
 }
 """What has just been done, by the `done` of the address."""
 

@@ -6,6 +6,6 @@ EXPLANATIONS: dict[str, tuple[str, str, str]] = {
     "no_such_service": (
         N_("This agreement is not there"),
         N_("It belongs to another account, or it has ended."),
-        N_("Go to Services you use to see what stands."),
+        N_("Go to “Services you use” to see the agreements you have."),
     ),
 }

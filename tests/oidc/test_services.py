@@ -24,7 +24,7 @@ async def test_each_service_is_listed_with_what_it_gets(town: Town) -> None:
     assert shown.name == "services"
     assert "What it gets Email address Since 22 November 2026, 12:00" in shown.text
     assert "You agreed to it" in shown.text
-    assert "You last entered it 22 November 2026, 13:00" in shown.text
+    assert "You last signed in to it 22 November 2026, 13:00" in shown.text
     assert "Access after you have signed out, until you stop it" in shown.text
     assert shown.text.index("Parks") < shown.text.index("Taxes")
 
