@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, CursorResult, DateTime, Dialect, Executable, MetaData, Row, Text, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -183,7 +183,9 @@ class Database:
             await db.commit()
             raise
         except BaseException:
-            with suppress(DBAPIError):  # the connection itself may be gone: then the database has rolled back already
+            # The connection itself may be gone, or was thrown away because a statement was broken off: then the
+            # database has rolled back already.
+            with suppress(DBAPIError, PendingRollbackError):
                 await db.rollback()
             raise
         else:
