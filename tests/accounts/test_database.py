@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, update
 from stage import race
 
+from accounts.activity import Activity
 from accounts.database import Database, Json, digest, insert_ignoring, new_id, new_secret
 from accounts.errors import Refusal
 from accounts.outbox import Outbox
