@@ -15,7 +15,7 @@ from oidc.protocol.client_metadata import CIBA_GRANT
 from oidc.protocol.errors import INVALID_BINDING_MESSAGE, INVALID_REQUEST, INVALID_SCOPE, ProtocolError
 from oidc.protocol.jwt import JwtKind, require_current, require_jti, require_lifetime, verify_jwt
 from oidc.protocol.parameters import Parameters, read_seconds
-from oidc.protocol.request_object import parameters_in, require_audience, require_begun_within
+from oidc.protocol.request_object import parameters_in, require_audience
 
 KIND = JwtKind(
     name="request object",
@@ -137,7 +137,6 @@ def verify_backchannel_request(
     require_audience(claims.get("aud"), capabilities.issuer, required=True, error=INVALID_REQUEST)
     require_current(claims, kind, now, required=("exp", "iat", "nbf", "jti"))
     require_lifetime(claims, kind, now, LONGEST, since="nbf")
-    require_begun_within(claims, kind, now)
     return claims
 
 

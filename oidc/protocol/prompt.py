@@ -153,7 +153,7 @@ def fresh_after(request: AuthorizationRequest, progress: Progress) -> datetime |
 
     Counting from now instead would send a citizen who reads slowly round in circles.
     """
-    if request.max_age == 0 or {"login", "create"} & set(request.prompt):
+    if {"login", "create"} & set(request.prompt):
         return progress.opened_at
     if request.max_age is None:
         return None
