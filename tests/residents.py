@@ -9,7 +9,9 @@ from town import Citizen, Shown, Town
 
 from accounts.account import data_key_of
 from accounts.citizen import Browser
+from config.app import create_app
 from identity import password, recovery_code, totp
+from identity.assurance import AssurancePolicy
 from identity.cookies import session_cookie_name
 from identity.session import SessionView, find_session
 from identity.sign_in import Onward, begin
@@ -26,6 +28,13 @@ class Resident(msgspec.Struct, frozen=True):
     password: str
     seed: str
     codes: list[str]
+
+
+def allow_password_alone(town: Town) -> None:
+    """`assurance.minimum=aal1`."""
+    policy = msgspec.structs.replace(town.house.identity_policy, assurance=AssurancePolicy(minimum="aal1"))
+    town.house.identity_policy = policy
+    town.app = create_app(town.house)
 
 
 async def resident(

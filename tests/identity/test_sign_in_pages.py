@@ -4,25 +4,24 @@ import re
 from typing import Any
 
 import pytest
-from residents import PASSWORD, begin_for, code_of, codes_on, give_password, resident, seed_on, session_of, sign_in
-from town import Shown, Town
+from residents import (
+    PASSWORD,
+    allow_password_alone,
+    begin_for,
+    code_of,
+    codes_on,
+    give_password,
+    resident,
+    seed_on,
+    session_of,
+    sign_in,
+)
+from town import Shown
 
 from identity import totp
-from identity.assurance import AssurancePolicy
 from identity.sign_in import Onward
 
 pytestmark = pytest.mark.anyio
-
-
-def allow_password_alone(town: Town) -> None:
-    """`assurance.minimum=aal1`."""
-    import msgspec
-
-    policy = msgspec.structs.replace(town.house.identity_policy, assurance=AssurancePolicy(minimum="aal1"))
-    town.house.identity_policy = policy
-    from config.app import create_app
-
-    town.app = create_app(town.house)
 
 
 async def test_password_and_app_lead_to_where_the_sign_in_was_meant_to(town):
