@@ -10,6 +10,7 @@ MAX_HEAD = 16 * 1024
 """Bytes of request line and headers together."""
 HEAD_SECONDS = 10.0
 """From the connection, or from the first byte of a later request, until its headers are there."""
+LINGER_SECONDS = 1.0
 BODY_SECONDS = 30.0
 """For the body after them; at most 64 kB come."""
 
@@ -24,7 +25,9 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._awaited: str = "head"
         self._head_size = 0
+        self._head_ended = False
         self._refusal = HTTPStatus.BAD_REQUEST
+        self._is_refused = False
         self._deadline: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -36,13 +39,17 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        was = self._awaited
-        if was == "head":
-            self._head_size += len(data)
+        if self._is_refused:
+            return
+        was, self._head_ended = self._awaited, False
         super().data_received(data)
+        if self._is_refused:
+            return
         if self.transport.is_closing():
             self._wait_no_more()
         elif self._awaited == "head":
+            # What came in one piece with the end of an earlier head is not counted; a piece is 64 kB at most.
+            self._head_size = 0 if self._head_ended else self._head_size + len(data)
             if self._head_size > MAX_HEAD:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             elif self._deadline is None:
@@ -59,7 +66,7 @@ class PatientProtocol(HttpToolsProtocol):
                 )
 
     def on_message_begin(self) -> None:
-        self._awaited, self._head_size = "head", 0
+        self._awaited = "head"
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -67,7 +74,7 @@ class PatientProtocol(HttpToolsProtocol):
         if size > MAX_HEAD:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("headers too large")  # the parser ends with it, and send_400_response answers
-        self._awaited = "body"
+        self._awaited, self._head_ended, self._head_size = "body", True, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -109,4 +116,11 @@ class PatientProtocol(HttpToolsProtocol):
                 "cache-control: no-store\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + text)
-        self.transport.close()
+        # Closing now would reset the connection under what the client still sends, and the answer might never be read
+        # (RFC 9112 section 9.6): first only our side is closed, and what comes is thrown away.
+        self._is_refused = True
+        if self._awaited == "body":
+            self.cycle.disconnected = True  # nobody waits for the application any more
+            self.cycle.message_event.set()
+        self.transport.write_eof()
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)

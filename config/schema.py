@@ -1,6 +1,6 @@
 """What state the database's tables are in, and bringing them up to date."""
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -20,11 +20,7 @@ async def pending(engine: AsyncEngine) -> list[str]:
 
 async def bring_up_to_date(engine: AsyncEngine) -> None:
     """Run every migration that the database lacks."""
-    async with engine.connect() as connection:
-        await connection.run_sync(_upgrade)
-
-
-def _upgrade(connection: Connection) -> None:
     from migrations import apply
 
-    apply.upgrade(connection)
+    async with engine.connect() as connection:
+        await connection.run_sync(apply.upgrade)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -78,6 +79,8 @@ class Running:
 
     async def until(self, *awaited: Awaitable[object]) -> None:
         """Wait until one of these is there; raises when one part ends by itself before."""
+        gc.freeze()  # what is there now stays: code, routes, statements
+        gc.enable()
         waiting = [asyncio.ensure_future(one) for one in awaited]
         await asyncio.wait([*waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         if any(one.done() for one in waiting):

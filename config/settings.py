@@ -152,7 +152,7 @@ def read_settings(
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: {error}") from None
     for name, value in sorted(environment.items()):
-        if name.startswith(PREFIX) and name != PREFIX + "SETTINGS":
+        if _is_setting(name):
             _put(tree, *_from_environment(name, value))
     for key, value in overrides:
         _put(tree, key, value)
@@ -166,6 +166,12 @@ def read_settings(
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def _is_setting(name: str) -> bool:
+    """Others begin like ours: Kubernetes tells each pod of a service named `identity` by IDENTITY_SERVICE_HOST."""
+    plain = name.removeprefix(PREFIX).removesuffix("_FILE").lower()
+    return name.startswith(PREFIX) and ("__" in plain or plain in Settings.__struct_fields__)
 
 
 def _from_environment(name: str, value: str) -> tuple[str, str]:

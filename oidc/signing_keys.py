@@ -1,5 +1,6 @@
 """Signing keys: sealed at rest, announced before use, current, retired with overlap (R61, OpenID Connect Core 10.1)."""
 
+from asyncio import gather
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -102,9 +103,10 @@ async def ensure_keys(db: Transaction, vault: Vault, now: datetime, algorithms: 
     lacking = [algorithm for algorithm in algorithms if {"current", "next"} - (await _live_keys(db, algorithm)).keys()]
     if not lacking:
         return False
-    fresh = {algorithm: (await new_private_key(algorithm), await new_private_key(algorithm)) for algorithm in lacking}
+    # All at once: finding RSA keys is most of what a first start takes.
+    made = await gather(*(new_private_key(algorithm) for algorithm in lacking * 2))
     await bump(db, "signing_key")  # its lock lets one process at a time look again
-    for algorithm, (first, second) in fresh.items():
+    for algorithm, first, second in zip(lacking, made, made[len(lacking) :], strict=False):
         live = await _live_keys(db, algorithm)
         if "current" not in live:
             await _keep(db, vault, algorithm, first, now, active_at=now)

@@ -1,9 +1,9 @@
 """`identity simulate` as its user runs it, and somebody outside who signs in through its plain HTML forms."""
 
 import base64
-import contextlib
 import hashlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ address = {{ locality = "London", country = "United Kingdom" }}
 handle = "ben"
 email = "ben@example.org"
 password = "only a password for ben"
+
+[[people]]
+handle = "carl"
+email = "carl@example.org"
+password = "correct horse battery staple"
+totp = "{SEED}"
+
+[[people]]
+handle = "dora"
+email = "dora@example.org"
+password = "correct horse battery staple"
+totp = "{SEED}"
+recovery_codes = ["dora's first code", "dora's other code"]
+state = "suspended"
 """
 CLIENTS = [
     {"client_id": "rp", "client_secret": SECRET, "redirect_uris": [CALLBACK], "client_name": "Outside",
@@ -55,11 +70,12 @@ class Simulator:
     def __init__(self, process: "subprocess.Popen[str]", issuer: str, control: str) -> None:
         self.process = process
         self.issuer = issuer
-        self._control = control
+        self.control = control
+        self.browsers: list[httpx2.Client] = []
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What the control listener answers; raises for anything but 200."""
-        return httpx2.request(method, self._control + path, json=body).raise_for_status().json()
+        return httpx2.request(method, self.control + path, json=body).raise_for_status().json()
 
     def end(self) -> tuple[int, float]:
         """SIGTERM: the exit status, and how many seconds it took."""
@@ -94,7 +110,10 @@ def simulator(
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line == f"ready http://localhost:{port}\n", (folder / "log").read_text()[-2000:]
-        yield Simulator(process, f"http://localhost:{port}", f"http://127.0.0.1:{control}")
+        running = Simulator(process, f"http://localhost:{port}", f"http://127.0.0.1:{control}")
+        yield running
+        for browser in running.browsers:
+            browser.close()
     finally:
         if process.poll() is None:
             process.kill()
@@ -130,16 +149,21 @@ class Outsider:
 
     def __init__(self, simulator: Simulator, handle: str, password: str, seed: str | None = None) -> None:
         self.simulator = simulator
-        self.http = httpx2.Client(follow_redirects=False)
+        self.http = httpx2.Client(follow_redirects=False, timeout=30)
+        simulator.browsers.append(self.http)
         self.handle = handle
         self.password = password
         self.seed = seed
+        self.recovery_code: str | None = None
+        self.until: str | None = None
         self.seen: list[str] = []
 
     def code(self) -> str:
-        """The present code by the simulator's clock."""
-        now = self.simulator.ask("GET", "/health")["now"]
-        return pyotp.TOTP(self.seed or "").at(__import__("datetime").datetime.fromisoformat(now))
+        """The code of a step that nobody has used yet, or the recovery code that was set."""
+        if self.recovery_code:
+            return self.recovery_code
+        now = datetime.fromisoformat(self.simulator.ask("POST", "/clock/advance", {"seconds": 31})["now"])
+        return str(pyotp.TOTP(self.seed or "").at(now))
 
     def authorize(self, choice: str = "allow", **parameters: str) -> tuple[dict[str, str], str]:
         """Go to `/authorize` and through every page: what came to the redirect URI, and the PKCE verifier."""
@@ -159,7 +183,7 @@ class Outsider:
         return self.walk(self.http.get(f"{self.simulator.issuer}/authorize", params=asked), choice), verifier
 
     def walk(self, response: httpx2.Response, choice: str) -> dict[str, str]:
-        """Follow redirects and fill in forms until an address outside the provider is reached."""
+        """Follow redirects and fill in forms until an address outside the provider is reached, or the page `until`."""
         for _ in range(30):
             if response.is_redirect:
                 there = urljoin(str(response.url), response.headers["location"])
@@ -169,6 +193,8 @@ class Outsider:
                 continue
             page = Page(response)
             self.seen.append(page.name)
+            if page.name == self.until:
+                return {}
             response = self.fill(page, choice)
         raise AssertionError(f"no end: {self.seen}")
 
@@ -210,9 +236,10 @@ class Outsider:
         return self.http.get(f"{self.simulator.issuer}/userinfo", headers={"authorization": f"Bearer {access_token}"})
 
 
-def ada(simulator: Simulator) -> Outsider:
-    """Ada's browser."""
-    return Outsider(simulator, "ada", "correct horse battery staple", SEED)
+def browser_of(simulator: Simulator, handle: str) -> Outsider:
+    """A new browser of one of `PEOPLE`."""
+    password = "only a password for ben" if handle == "ben" else "correct horse battery staple"
+    return Outsider(simulator, handle, password, SEED)
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -242,11 +269,11 @@ def refused(folder: Path, *options: str, people: str | None = None, clients: str
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end."""
-    import os
-
-    with contextlib.suppress(KeyError):
-        environment.setdefault("PATH", os.environ["PATH"])
     return subprocess.run(
         [IDENTITY, *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-        env={**environment, "HOME": os.environ.get("HOME", "/")},
+        env={**_plain_environment(), **environment},
     )  # fmt: skip
+
+
+def _plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}

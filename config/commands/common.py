@@ -39,30 +39,32 @@ def plain_errors() -> Iterator[None]:
 
 
 def _explained(error: Exception) -> str | None:
-    """What to tell a person about an error of a kind that can happen to a careful one."""
-    from redis.exceptions import RedisError
-    from sqlalchemy.exc import OperationalError, ProgrammingError
+    """What to tell a person about an error of a kind that can happen to a careful one.
 
-    from accounts.errors import StoreUnavailable
-    from config.demo.people import PeopleError
-    from config.server import AddressTaken
-    from config.settings import SettingsError
-    from config.workers import WorkerFailed
-    from oidc.client_file import ClientFileError
-
-    if isinstance(error, SettingsError | PeopleError | WorkerFailed):
-        return str(error)
-    if isinstance(error, ClientFileError):
-        return "\n".join(str(problem) for problem in error.problems)
-    if isinstance(error, AddressTaken):
-        return f"listen.port: {error}; choose another, or end that program"
-    if isinstance(error, OperationalError):
-        return f"database.url: the database does not answer ({_first_line(error.orig)})"
-    if isinstance(error, ProgrammingError):
-        return f"the database's tables are not those of this release ({_first_line(error.orig)}); run: identity migrate"
-    if isinstance(error, StoreUnavailable | RedisError):
-        return f"store.url: the store does not answer ({error})"
+    By name: importing all their modules would take longer than most of what fails.
+    """
+    for kind in type(error).__mro__:
+        match f"{kind.__module__}.{kind.__qualname__}":
+            case (
+                "config.settings.SettingsError"
+                | "config.demo.people.PeopleError"
+                | "config.workers.WorkerFailed"
+                | "oidc.client_file.ClientFileError"
+            ):
+                return str(error)
+            case "config.server.AddressTaken":
+                return f"{error}; choose another one, or end that program"
+            case "sqlalchemy.exc.OperationalError" | "sqlalchemy.exc.ProgrammingError":
+                return _database_problem(_first_line(getattr(error, "orig", error)))
+            case "accounts.errors.StoreUnavailable" | "redis.exceptions.RedisError":
+                return f"store.url: the store does not answer ({getattr(error, 'detail', '') or error})"
     return None
+
+
+def _database_problem(said: str) -> str:
+    if any(words in said for words in ("no such table", "no such column", "does not exist")):
+        return f"database.url: its tables are not those of this release ({said}); run: identity migrate"
+    return f"database.url: the database does not answer ({said})"
 
 
 def _first_line(error: object) -> str:

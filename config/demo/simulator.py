@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ async def simulate(
     running = Running()
     try:
         sockets = listen("localhost", asked.port)
+        control_sockets = [] if asked.control is None else listen("127.0.0.1", asked.control)
         issuer = f"http://localhost:{sockets[0].getsockname()[1]}"
         settings = _settings(asked, issuer, folder)
         make_keys(folder / "keys")
@@ -64,18 +66,17 @@ async def simulate(
         inbox = Inbox(folder / "inbox.jsonl", clock)
         house = await House.open(settings, clock, inbox)
         try:
-            people = await _fill(house, asked, warn)
-            if asked.workers == 1:
-                await serve_house(running, house, sockets, outbox=True, pause=OUTBOX_PAUSE)
-            else:
-                workers = Workers(asked.workers, settings, sockets, clock_file=folder / "clock", restart=False)
-                running.start("the workers", workers.run(), workers.stop)
-                worker = house.worker(OUTBOX_PAUSE)
-                running.start("the outbox worker", worker.run(), worker.stop)
-                await running.until(workers.ready(), stopping.wait())
-            if asked.control is not None:
+            await _make_tables(house, asked)
+            keys = asyncio.create_task(_make_signing_keys(house))
+            try:
+                await asyncio.sleep(0.01)  # they are found in threads, while the application is put together
+                people = await _fill(house, asked, warn)
+                await _answer(running, house, asked, sockets, folder, stopping)
+            finally:
+                await keys
+            if control_sockets:
                 control = Control(house, inbox, people, asked.workers)
-                await running.serve("the control listener", control, listen("127.0.0.1", asked.control))
+                await running.serve("the control listener", control, control_sockets)
             if not stopping.is_set():
                 say(f"ready {issuer}")
             await running.until(stopping.wait())
@@ -86,6 +87,25 @@ async def simulate(
                 await forget(settings.store.url, settings.store.prefix)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _answer(
+    running: Running,
+    house: House,
+    asked: Asked,
+    sockets: Sequence[socket.socket],
+    folder: Path,
+    stopping: asyncio.Event,
+) -> None:
+    """Start what answers, in this process or in several, and the outbox worker, always in this one."""
+    if asked.workers == 1:
+        await serve_house(running, house, sockets, outbox=True, pause=OUTBOX_PAUSE)
+        return
+    workers = Workers(asked.workers, house.settings, sockets, clock_file=folder / "clock", restart=False)
+    running.start("the workers", workers.run(), workers.stop)
+    worker = house.worker(OUTBOX_PAUSE)
+    running.start("the outbox worker", worker.run(), worker.stop)
+    await running.until(workers.ready(), stopping.wait())
 
 
 def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
@@ -107,16 +127,23 @@ def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
     )
 
 
-async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict[str, UUID]:
-    """Tables, keys, clients and people, in a database that must be empty. Returns the accounts by handle."""
-    engine, now = house.database.engine, house.clock.now()
+async def _make_tables(house: House, asked: Asked) -> None:
+    engine = house.database.engine
     if asked.database and (tables := await tables_of(engine)):
         raise SettingsError(
             f"database.url: the simulator needs an empty database, and this one has the table {tables[0]}"
         )
     await bring_up_to_date(engine)
+
+
+async def _make_signing_keys(house: House) -> None:
     async with house.database.begin() as db:
-        await ensure_keys(db, house.vault, now)
+        await ensure_keys(db, house.vault, house.clock.now())
+
+
+async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict[str, UUID]:
+    """Clients and people. Returns the accounts by handle."""
+    now = house.clock.now()
     if asked.clients is not None:
         async with house.database.begin() as db:
             applied: Applied = await import_json(

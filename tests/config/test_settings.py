@@ -137,3 +137,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_settings(tmp_path / "none.toml", {})
     with pytest.raises(SettingsError, match=r"database\.url: the file that IDENTITY_DATABASE__URL_FILE names"):
         read_settings(None, {"IDENTITY_DATABASE__URL_FILE": str(tmp_path / "none")})
+
+
+def test_variables_that_only_begin_like_ours_are_left_alone() -> None:
+    """Kubernetes makes these for a service named `identity`; a mistyped section is still named."""
+    read = read_settings(None, {**GOOD, "IDENTITY_SERVICE_HOST": "10.0.0.1", "IDENTITY_PORT": "tcp://10.0.0.1:80",
+                                "IDENTITY_SETTINGS": "/x"})  # fmt: skip
+
+    assert read.issuer == GOOD["IDENTITY_ISSUER"]
+    with pytest.raises(SettingsError, match="sesion: there is no such setting"):
+        read_settings(None, {**GOOD, "IDENTITY_SESION__IDLE": "60"})
