@@ -229,6 +229,17 @@ async def test_a_fresh_sign_in_is_asked_once(town: Town, asked: dict[str, str | 
     assert "code" in parks.answer(await ada.get(address))
 
 
+async def test_a_redirect_uri_keeps_its_own_query(town: Town) -> None:
+    """RFC 6749 section 3.1.2, `oidcc-redirect-uri-query-OK`."""
+    parks = await town.service(redirect_uris=["https://parks.example/callback?foo=bar"])
+    ada, _ = await town.citizen()
+    await parks.enter(ada)
+
+    answer = await ada.get(parks.address())
+
+    assert answer.headers["location"].startswith("https://parks.example/callback?foo=bar&code=")
+
+
 async def test_prompt_create_begins_with_a_new_account(town: Town) -> None:
     """Initiating User Registration 1.0."""
     parks = await town.service()

@@ -75,6 +75,17 @@ async def test_only_what_is_new_is_asked(town: Town) -> None:
     assert newest.scopes == ("email", "openid", "profile")
 
 
+async def test_what_was_agreed_by_name_stays_agreed(town: Town) -> None:
+    """R13: a new agreement names everything, also what no scope of the new request covers."""
+    parks = await town.service()
+    ada, _ = await town.citizen()
+    claims = json.dumps({"userinfo": {"birthdate": None}})
+    await allow(ada, parks, scope="openid", claims=claims)
+    await allow(ada, parks, scope="openid email")
+
+    assert "code" in parks.answer(await ada.get(parks.address(scope="openid email", claims=claims)))
+
+
 async def test_a_grant_in_another_browser_lives_on_when_more_is_agreed(town: Town) -> None:
     """An agreement is never changed, only ended: a new one stands beside it."""
     parks = await town.service()

@@ -4,9 +4,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
 from town import ISSUER, Town, claims_of
 
-from accounts.outbox import MAX_ATTEMPTS
+from accounts.outbox import MAX_ATTEMPTS, Outbox
 from identity.session import end, end_all
 from oidc.logout import announce, deliveries_of
 from oidc.protocol.jwt import JwtKind, verify_jwt
@@ -70,6 +71,8 @@ async def test_announcing_is_idempotent(town: Town) -> None:
     for _ in range(3):
         async with town.transaction() as db:
             await announce(db, town.vault, session_id, town.clock.now())
+    async with town.transaction() as db:
+        assert await db.scalar(select(func.count()).where(Outbox.kind == "logout_token")) == 1
     await town.work()
 
     assert len(received(town, AT_PARKS)) == 1

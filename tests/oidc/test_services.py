@@ -68,6 +68,12 @@ async def test_withdrawing_tells_that_service_alone(town: Town) -> None:
     elsewhere = town.browser()
     await elsewhere.sign_in(account_id)
     there = claims_of((await parks.enter(elsewhere))["id_token"])
+    gone = town.browser()
+    await gone.sign_in(account_id)
+    await parks.enter(gone)
+    await gone.press(await gone.see("/end-session"), "continue")
+    await town.work()
+    town.outside.received.clear()
 
     await withdraw(town, ada, "Parks")
     await town.work()
