@@ -40,6 +40,8 @@ from oidc.endpoints import (
     consent,
     discovery,
     end_session,
+    introspection,
+    revocation,
     select_account,
     services,
     signed_out,
@@ -62,7 +64,19 @@ NAVIGATION = (
 DOORS = (
     *(home, profile, history),
     *(sign_in, second_factor, enrol, register, recovery_codes, recovery, security, security_passkey, sessions),
-    *(authorize, consent, select_account, token, userinfo, discovery, end_session, signed_out, services),
+    *(
+        authorize,
+        consent,
+        select_account,
+        token,
+        userinfo,
+        revocation,
+        introspection,
+        discovery,
+        end_session,
+        signed_out,
+        services,
+    ),
     site_pages,
 )
 PANELS = (
@@ -80,6 +94,11 @@ AnyRequest = Request[Any, Any, Any]
 
 def create_app(house: House) -> ASGIApp:
     """The ASGI application of a house."""
+    return with_headers(with_transactions(create_routes(house)), HeaderPolicy(https=house.settings.is_secure))
+
+
+def create_routes(house: House) -> Litestar:
+    """Every door of a house, with what opens it; the authorization matrix is made from this (R77)."""
     settings = house.settings
     browsers = Browsers(house.vault, settings.issuer)
     assets = read_assets(house.theme, [PASSKEY_SCRIPT])
@@ -90,7 +109,7 @@ def create_app(house: House) -> ASGIApp:
         navigation=NAVIGATION,
         explanations={**identity_explanations.EXPLANATIONS, **oidc_explanations.EXPLANATIONS},
     )
-    app = Litestar(
+    return Litestar(
         route_handlers=[
             *(handler for door in DOORS for handler in door.handlers),
             static_handler(assets),
@@ -106,7 +125,6 @@ def create_app(house: House) -> ASGIApp:
         logging_config=None,
         debug=False,
     )
-    return with_headers(with_transactions(app), HeaderPolicy(https=settings.is_secure))
 
 
 def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, select
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import AT, Base, Instant, Json, Transaction, digest
 from oidc.grant import Grant, leaning, stands
+from oidc.protocol.access_token import confirmation
+from oidc.protocol.introspection import TokenFacts
 from oidc.release import RELEASE_COLUMNS, with_sources
 
 
@@ -38,6 +40,53 @@ async def find_released(db: Transaction, token: str, now: datetime) -> Any:
     return await db.first(_RELEASED, {"token": digest(token), "at": now})
 
 
+async def find_facts(db: Transaction, token: str, now: datetime) -> TokenFacts | None:
+    """What introspection may say of a live access token, in one statement; None where it is worth nothing."""
+    row = await db.first(_FACTS, {"token": digest(token), "at": now})
+    return None if row is None else facts_of(row, token_type="DPoP" if row.dpop_jkt else "Bearer")
+
+
+def facts_of(row: Any, *, token_type: str) -> TokenFacts:
+    """A token joined to its grant, as a value."""
+    return TokenFacts(
+        client_id=row.client_id,
+        scope=tuple(row.scopes),
+        token_type=token_type,
+        issued_at=row.issued_at,
+        expires_at=row.expires_at,
+        sub=row.sub,
+        audience=tuple(row.audience or ()),
+        auth_time=row.auth_time,
+        acr=row.acr,
+        cnf=confirmation(jkt=row.dpop_jkt, certificate=row.certificate_thumbprint),
+    )
+
+
+async def revoke_access_token(db: Transaction, token: str, client_id: str, now: datetime) -> bool:
+    """End one access token of this client; False when there was nothing to end."""
+    ended = await db.execute(
+        update(AccessToken)
+        .where(AccessToken.digest == digest(token), AccessToken.client_id == client_id, AccessToken.expires_at > now)
+        .values(expires_at=now)
+    )
+    return ended.rowcount == 1
+
+
+_FACT_COLUMNS: tuple[Any, ...] = (
+    AccessToken.scopes,
+    AccessToken.client_id,
+    AccessToken.audience,
+    AccessToken.dpop_jkt,
+    AccessToken.certificate_thumbprint,
+    AccessToken.issued_at,
+    AccessToken.expires_at,
+    Grant.sub,
+    Grant.auth_time,
+    Grant.acr,
+)
+_FACTS = leaning(select(*_FACT_COLUMNS).select_from(AccessToken).join(Grant, Grant.id == AccessToken.grant_id)).where(
+    AccessToken.digest == bindparam("token", type_=LargeBinary()), AccessToken.expires_at > AT, stands()
+)
 _RELEASED = with_sources(
     leaning(
         select(AccessToken.scopes, AccessToken.client_id, Grant.sub, *RELEASE_COLUMNS)

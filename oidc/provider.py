@@ -56,6 +56,8 @@ def endpoints_of(issuer: str) -> Endpoints:
         userinfo_endpoint=issuer + "/userinfo",
         jwks_uri=issuer + "/jwks",
         end_session_endpoint=issuer + "/end-session",
+        revocation_endpoint=issuer + "/revoke",
+        introspection_endpoint=issuer + "/introspect",
     )
 
 

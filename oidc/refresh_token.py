@@ -6,15 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, null, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import AT, Base, Instant, Json, Transaction, digest
 from accounts.vault import Vault
+from oidc.access_token import facts_of
 from oidc.client import RegisteredClient
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
 from oidc.issuance import NewTokens, Spending, keep_access_token, new_access_token
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
+from oidc.protocol.introspection import TokenFacts
 from oidc.protocol.token_request import RefreshGrant, narrow_scope
 from oidc.provider import ProviderPolicy
 
@@ -84,6 +86,23 @@ async def refresh(
     return Refreshed(grant, msgspec.structs.replace(tokens, refresh_token=successor))
 
 
+async def revoke_by_refresh_token(db: Transaction, token: str, client_id: str, now: datetime) -> bool:
+    """Revoke the grant that a refresh token of this client stands for (RFC 7009 section 2.1); a rotated one serves
+    as well. False when the token is not known."""
+    grant_id = await db.scalar(
+        select(RefreshToken.grant_id).where(RefreshToken.digest == digest(token), RefreshToken.client_id == client_id)
+    )
+    if grant_id is not None:
+        await revoke_grant(db, grant_id, "revoked_by_client", now)
+    return grant_id is not None
+
+
+async def find_refresh_facts(db: Transaction, token: str, now: datetime) -> TokenFacts | None:
+    """What introspection may say of a refresh token that can still be used; None otherwise."""
+    row = await db.first(_FACTS, {"token": digest(token), "at": now})
+    return None if row is None else facts_of(row, token_type="refresh_token")
+
+
 def successor_of(vault: Vault, token: str) -> str:
     """The one token that follows this one: nobody without our key can compute it."""
     return urlsafe_b64encode(vault.mac("refresh_token", token.encode())).rstrip(b"=").decode()
@@ -104,6 +123,24 @@ async def _require_grace(db: Transaction, policy: ProviderPolicy, row: Any, now:
         raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="used again after its rotation")
 
 
+_FACT_COLUMNS: tuple[Any, ...] = (
+    RefreshToken.scopes,
+    RefreshToken.client_id,
+    null().label("audience"),
+    RefreshToken.dpop_jkt,
+    RefreshToken.certificate_thumbprint,
+    RefreshToken.issued_at,
+    RefreshToken.expires_at,
+    Grant.sub,
+    Grant.auth_time,
+    Grant.acr,
+)
+_FACTS = leaning(select(*_FACT_COLUMNS).select_from(RefreshToken).join(Grant, Grant.id == RefreshToken.grant_id)).where(
+    RefreshToken.digest == bindparam("token", type_=LargeBinary()),
+    RefreshToken.rotated_at.is_(None),
+    RefreshToken.expires_at > AT,
+    stands(),
+)
 _IS_PRESENTED = (RefreshToken.digest == bindparam("presented", type_=LargeBinary())) & (
     RefreshToken.client_id == bindparam("by", type_=String())
 )

@@ -25,7 +25,7 @@ from config.store import MemoryStore
 from identity.session import Device, SessionPolicy, SessionView, find_session, start
 from oidc.authorization_code import issue_code
 from oidc.client import RegisteredClient, find_client, put_client
-from oidc.endpoints import discovery, token, userinfo
+from oidc.endpoints import discovery, introspection, revocation, token, userinfo
 from oidc.fetcher import Fetcher
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.capabilities import SIGNED_USERINFO, Capabilities
@@ -42,6 +42,9 @@ VERIFIER = "a-verifier-that-is-long-enough-for-anybody-0123456789"
 CALLBACK = "https://parks.example/callback"
 SECRET = "a-secret-of-more-than-enough-entropy-for-anyone"
 ADA = Claims(name="Ada Lovelace", given_name="Ada", family_name="Lovelace", birthdate="1815-12-10")
+
+
+DOORS = (token, userinfo, discovery, revocation, introspection)
 
 
 def basic(client_id: str, secret: str) -> dict[str, str]:
@@ -85,7 +88,13 @@ class Box:
             return Provide(lambda: held, sync_to_thread=False)
 
         return Litestar(
-            route_handlers=[*token.handlers, *userinfo.handlers, *discovery.handlers],
+            route_handlers=[
+                *token.handlers,
+                *userinfo.handlers,
+                *discovery.handlers,
+                *revocation.handlers,
+                *introspection.handlers,
+            ],
             dependencies={
                 "db": Provide(db),
                 "now": Provide(lambda: self.now, sync_to_thread=False),
@@ -204,6 +213,16 @@ class Box:
         sent = {name: value for name, value in fields.items() if value is not None}
         headers = {"content-type": "application/x-www-form-urlencoded", **(basic(*auth) if auth else {})}
         return await self.http.post("/token", content=urlencode(sent), headers=headers)
+
+    async def revoke(self, token: str, client_id: str = "parks", **fields: str) -> httpx2.Response:
+        """POST /revoke as a confidential client with a secret."""
+        return await self.http.post("/revoke", data={"token": token, **fields}, headers=basic(client_id, SECRET))
+
+    async def introspect(self, token: str, client_id: str = "parks", **headers: str) -> httpx2.Response:
+        """POST /introspect as a confidential client with a secret."""
+        return await self.http.post(
+            "/introspect", data={"token": token}, headers={**basic(client_id, SECRET), **headers}
+        )
 
     async def redeem(self, code: str | None, client_id: str = "parks", **fields: str | None) -> httpx2.Response:
         """Redeem a code as a confidential client with a secret."""
