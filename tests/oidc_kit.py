@@ -246,7 +246,9 @@ class Box:
 
     async def is_alive(self, access_token: str) -> bool:
         """Whether the token still opens userinfo."""
-        return (await self.userinfo(access_token)).status_code == 200
+        answer = await self.userinfo(access_token)
+        assert answer.status_code in (200, 401), answer.text
+        return answer.status_code == 200
 
 
 @asynccontextmanager

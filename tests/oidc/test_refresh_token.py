@@ -127,6 +127,16 @@ async def test_a_refresh_token_ends_with_the_session(box: Box) -> None:
     assert (await box.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
 
 
+async def test_the_grace_is_no_way_round_the_end_of_the_session(box: Box) -> None:
+    """R42, on every path: a lost answer cannot be asked for again once the grant does not stand."""
+    tokens, session = await signed_in(box)
+    await box.refresh(tokens["refresh_token"])
+    async with box.transaction() as db:
+        await end(db, box.vault, session.id, "signed_out", box.now)
+
+    assert (await box.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+
+
 async def test_offline_access_outlives_the_session(box: Box) -> None:
     """OpenID Connect Core section 11; what ends it is the end of the consent (R13)."""
     tokens, session = await signed_in(box, OFFLINE)
