@@ -1,8 +1,6 @@
 """What a test of verbs stands on: a database with every table, a store, a vault, an instant, an account; and races."""
 
 import asyncio
-import importlib
-import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -12,10 +10,8 @@ import msgspec
 import pytest
 from services import Backend
 
-import accounts
-import identity
 from accounts.account import open_account
-from accounts.database import Base, Database, Transaction
+from accounts.database import Database, Transaction
 from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import DataKey, Vault, VaultKeys
@@ -44,23 +40,18 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-async def database(empty_backend: Backend) -> AsyncIterator[Database]:
+async def database(backend: Backend) -> AsyncIterator[Database]:
     """Empty, with every table; SQLite and PostgreSQL in turn. Enough connections for a real race."""
-    for package in (accounts, identity):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            if not module.ispkg:
-                importlib.import_module(module.name)
-    engine = open_engine(empty_backend.database_url, 20, durable=False)
-    async with engine.connect() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    engine = open_engine(backend.database_url, 20, durable=False)
     yield Database(engine, keep=(Refusal,))
     await engine.dispose()
 
 
 @pytest.fixture
-async def store(empty_backend: Backend, now: datetime) -> AsyncIterator[Store]:
-    """Empty; in process and in Redis in turn."""
-    opened = await open_store(empty_backend.store_url, now)
+async def store(backend: Backend, now: datetime, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """Empty; in process and in Redis in turn. Patient: two cores that run a race are no dead Redis."""
+    monkeypatch.setattr("config.store.BOUND", 10)
+    opened = await open_store(backend.store_url, now)
     yield opened
     await opened.close()
 

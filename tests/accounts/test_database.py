@@ -246,9 +246,9 @@ async def test_reading_holds_no_lock_and_no_snapshot(database, now):
 
 
 @pytest.fixture
-async def single(empty_backend, database):
+async def single(backend, database):
     """The same database through one connection: whoever holds it holds up everybody."""
-    engine = open_engine(empty_backend.database_url, 1, durable=False)
+    engine = open_engine(backend.database_url, 1, durable=False)
     yield Database(engine, keep=(Refusal,))
     await engine.dispose()
 

@@ -297,9 +297,9 @@ async def test_a_missing_account_costs_as_much_as_a_wrong_password(database, vau
 
 
 @anyio_test
-async def test_hashing_holds_no_connection(empty_backend, database, vault, ada, now):
+async def test_hashing_holds_no_connection(backend, database, vault, ada, now):
     """A sign-in storm starves nobody of the database: here, with one connection for all."""
-    slow, engine = Hasher(vault, SLOW), open_engine(empty_backend.database_url, 1)
+    slow, engine = Hasher(vault, SLOW), open_engine(backend.database_url, 1)
     single = Database(engine, keep=(Refusal,))
     async with single.begin() as db:
         await password.set_password(db, ada.account_id, await slow.hash(GOOD), now)

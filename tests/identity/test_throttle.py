@@ -191,7 +191,7 @@ async def test_a_refusal_by_address_costs_the_account_nothing(db, take):
     assert await db.scalar(select(Throttle.failures)) == 2
 
 
-async def test_the_accounts_count_survives_a_lost_store(db, vault, take, now, empty_backend):
+async def test_the_accounts_count_survives_a_lost_store(db, vault, take, now):
     """R26: SQL holds it; a new, empty store is what is left after Redis was flushed."""
     while isinstance(await take(db), Permitted):
         pass
