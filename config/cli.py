@@ -1,12 +1,8 @@
 """The command `identity`. Each group of commands is imported when it is asked for, so that starting stays quick."""
 
-import gc
 from importlib import import_module
 
 import click
-
-# Starting makes much and drops nothing: looking for garbage meanwhile costs a tenth of it (config/server.py ends this).
-gc.disable()
 
 COMMANDS = {
     "demo": "config.commands.demo",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config.commands.common import plain_errors, split_pairs
+from config.commands.common import plain_errors, split_pairs, start_quickly
 
 if TYPE_CHECKING:
     from config.demo.demo import Opened
@@ -40,6 +40,7 @@ def demo(context: click.Context, folder: Path, port: int, fresh: bool, pairs: Se
     if context.invoked_subcommand is not None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    start_quickly()
     with plain_errors():
         from config.demo.demo import demo as serve
         from config.demo.demo import only_one

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config.commands.common import Plain, load, open_house, plain_errors, with_settings
+from config.commands.common import Plain, load, open_house, plain_errors, start_quickly, with_settings
 
 if TYPE_CHECKING:
     from config.house import House
@@ -28,6 +28,7 @@ def serve(
     with more, inside the first of them; with listen.outbox_worker=false in none: run `identity worker` beside it.
     """
     named = {"listen.host": host, "listen.port": port, "listen.workers": workers}
+    start_quickly()
     options = [*pairs, *(f"{key}={value}" for key, value in named.items() if value is not None)]
     with plain_errors():
         from config.logging import configure_logging
@@ -77,6 +78,7 @@ async def _prepare(house: "House") -> None:
 @with_settings
 def worker(settings_file: Path | None, pairs: Sequence[str]) -> None:
     """Do what is due after commit: mail, logout tokens. Run as many as you like; each piece goes to one of them."""
+    start_quickly()
     with plain_errors():
         from config.logging import configure_logging
         from config.server import run
@@ -105,6 +107,7 @@ async def _work(settings: "Settings", stopping: asyncio.Event) -> None:
 @click.command(hidden=True)
 def work() -> None:
     """One worker process of `serve` or `simulate`; takes its orders on standard input."""
+    start_quickly()
     from config.workers import work as live
 
     live()

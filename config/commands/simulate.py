@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from config.commands.common import plain_errors, split_pairs
+from config.commands.common import plain_errors, split_pairs, start_quickly
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -50,6 +50,7 @@ def simulate(
     """
     # Until the server listens for signals itself: an end is an end, and leaves nothing behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    start_quickly()
     with plain_errors():
         from config.commands.client import file_text
         from config.demo.people import read_people
