@@ -2,14 +2,16 @@
 
 import math
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Integer, LargeBinary, case, delete, select
+from sqlalchemy import BindParameter, Executable, Integer, LargeBinary, bindparam, case, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import Base, Instant, Transaction, upsert
+from accounts.database import AT, Base, Instant, Transaction
 from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
@@ -105,18 +107,11 @@ async def take(
     if waiting := await _address_window(store, vault, address, policy, now):
         return LockedOut(waiting)
     key, ends_at = _key(vault, budget, subject, known_browser, now), _end(budget, now)
-    counted = Throttle.failures + 1
-    waits = [(counted == n, now + policy.wait(n)) for n in range(1, policy.failures) if policy.is_growing(n)]
-    # The one statement that counts and decides: while it waits or is used up, no row comes back.
+    waits = {f"after_{n}": now + policy.wait(n) for n in range(1, policy.failures) if policy.is_growing(n)}
     taken = await db.alone(
-        upsert(db, Throttle)
-        .values(key=key, failures=1, blocked_until=now + policy.wait(1), window_started_at=now, forgotten_at=ends_at)
-        .on_conflict_do_update(
-            index_elements=["key"],
-            set_={"failures": counted, "blocked_until": case(*waits, else_=now + policy.longest_wait)},
-            where=(Throttle.blocked_until <= now) & (Throttle.failures < policy.failures),
-        )
-        .returning(Throttle.failures)
+        _count(db.dialect, policy),
+        {"of": key, "at": now, "ends_at": ends_at, "first": now + policy.wait(1), "longest": now + policy.longest_wait}
+        | waits,
     )
     if taken.first() is not None:
         return Permitted(key)
@@ -128,6 +123,35 @@ async def take(
     if ends_at is not None:
         return LockedOut(_seconds(ends_at - now))
     return LockedOut(_seconds(policy.longest_wait), for_good=True)
+
+
+@lru_cache(maxsize=8)
+def _count(dialect: str, policy: ThrottlePolicy) -> Executable:
+    """The one statement that counts and decides: while the key waits or is used up, no row comes back.
+    Built once, because building it costs more than running it."""
+    statement = sqlite.insert(Throttle) if dialect == "sqlite" else postgresql.insert(Throttle)
+    counted = Throttle.failures + 1
+    waits = [(counted == n, _instant(f"after_{n}")) for n in range(1, policy.failures) if policy.is_growing(n)]
+    longest = _instant("longest")
+    return (
+        statement.values(
+            key=bindparam("of", type_=LargeBinary()),
+            failures=1,
+            blocked_until=_instant("first"),
+            window_started_at=AT,
+            forgotten_at=_instant("ends_at"),
+        )
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={"failures": counted, "blocked_until": case(*waits, else_=longest) if waits else longest},
+            where=(Throttle.blocked_until <= AT) & (Throttle.failures < policy.failures),
+        )
+        .returning(Throttle.failures)
+    )
+
+
+def _instant(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=Instant)
 
 
 async def give_back(db: Transaction, permitted: Permitted) -> None:

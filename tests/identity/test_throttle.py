@@ -83,6 +83,19 @@ async def test_a_hundred_failures_in_a_row_end_guessing_for_good(db, take, now):
     assert answer.for_good
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [ThrottlePolicy(failures=1), ThrottlePolicy(free=0, first_wait=timedelta(hours=1)), ThrottlePolicy(free=99)],
+)
+async def test_a_policy_may_be_strict_or_mild(db, take, now, policy):
+    """What an operator can set counts as it says."""
+    at, tries = now, 0
+    while not (isinstance(answer := await take(db, policy=policy, at=at), LockedOut) and answer.for_good):
+        tries += isinstance(answer, Permitted)
+        at += timedelta(minutes=15)
+    assert tries == policy.failures
+
+
 async def test_a_success_begins_a_new_row(database, take, now):
     """In a row: what is given back is forgotten."""
     for round_ in range(5):
