@@ -35,11 +35,10 @@ class Commands(click.Group):
 def main() -> None:
     """One citizen account, one sign-in and one consent record, spoken over OpenID Connect.
 
-    Try it:      identity demo
     \b
-    Test with:   identity simulate --port 8600 --people people.toml --clients clients.json
-    \b
-    Operate it:  identity doctor, migrate, serve, worker, client, keys
+    Try it:       identity demo
+    Test with it: identity simulate --port 8600 --people people.toml --clients clients.json
+    Operate it:   identity doctor, migrate, serve, worker, client, keys
 
     Settings come from a TOML file (--settings), then IDENTITY_SECTION__KEY in the environment, then --setting.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(short_help="Register relying parties.")
 def client() -> None:
     """Register relying parties and look at them."""
 

@@ -25,7 +25,7 @@ data_option = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="The whole product to look at, in one command.")
 @data_option
 @click.option("--port", type=click.IntRange(1, 65532), default=8000, show_default=True, help="Of the first of four addresses; the next free place when it is taken.")  # fmt: skip # noqa: E501
 @click.option("--fresh", is_flag=True, help="Throw away what an earlier demo left, and begin anew.")

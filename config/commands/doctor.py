@@ -20,7 +20,7 @@ Finding = tuple[str, str, bool]
 PATIENCE = 5.0
 
 
-@click.command()
+@click.command(short_help="Say what is wrong with a configuration.")
 @with_settings
 def doctor(settings_file: Path | None, pairs: Sequence[str]) -> None:
     """Check a configuration: settings, key files, database, store, issuer, mail, theme.

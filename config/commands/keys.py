@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
-@click.group()
+@click.group(short_help="Signing keys and key files.")
 def keys() -> None:
     """The signing keys of the provider, and the key files of the deployment."""
 

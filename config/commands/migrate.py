@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Bring the database up to date.")
 @with_settings
 @click.option("--check", is_flag=True, help="Change nothing: name what is pending, with status 1 if there is any.")
 def migrate(settings_file: Path | None, pairs: Sequence[str], check: bool) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Serve the product.")
 @with_settings
 @click.option("--host", help="The address to listen on (listen.host).")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on (listen.port).")
@@ -74,7 +74,7 @@ async def _prepare(house: "House") -> None:
         await ensure_keys(db, house.vault, house.clock.now())
 
 
-@click.command()
+@click.command(short_help="Send mail and logout tokens.")
 @with_settings
 def worker(settings_file: Path | None, pairs: Sequence[str]) -> None:
     """Do what is due after commit: mail, logout tokens. Run as many as you like; each piece goes to one of them."""

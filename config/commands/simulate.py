@@ -12,7 +12,7 @@ from config.commands.common import plain_errors, split_pairs, start_quickly
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(short_help="A throw-away provider for your tests.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Of http://localhost:PORT, the issuer. 0 takes a free one.")  # fmt: skip # noqa: E501
 @click.option("--control", type=click.IntRange(0, 65535), help="Port of the control listener, on 127.0.0.1 only. Without it there is none.")  # fmt: skip # noqa: E501
 @click.option("--people", type=FILE, help="TOML: [[people]] with handle, email, password, totp, ...")

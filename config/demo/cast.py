@@ -43,7 +43,7 @@ def read_cast() -> list[Person]:
 async def prepare(house: House) -> None:
     """Create who is missing, lock cara, sign dan in."""
     people = {person.handle: person for person in read_cast()}
-    await create_people(house.database, house.vault, list(people.values()), house.clock.now())
+    await create_people(house, list(people.values()), house.clock.now())
     await _lock(house, people["cara"])
     await _sign_in_elsewhere(house, people["dan"])
 

@@ -14,10 +14,11 @@ import msgspec
 from accounts.account import State, open_account
 from accounts.activity import record
 from accounts.contact import add_contact, canonical_email, canonical_phone
-from accounts.database import Database, Transaction
+from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.profile import Address, Claims, write_profile
 from accounts.vault import Vault
+from config.house import House
 from identity.password import CHEAPEST, Hasher, set_password
 from identity.recovery_code import keep_codes
 from identity.totp import add as add_totp
@@ -173,18 +174,22 @@ def _repeated(values: Sequence[str]) -> list[str]:
     return sorted({value for value in values if values.count(value) > 1})
 
 
-async def create_people(database: Database, vault: Vault, people: Sequence[Person], now: datetime) -> dict[str, UUID]:
+async def create_people(house: House, people: Sequence[Person], now: datetime) -> dict[str, UUID]:
     """Create them, and return the accounts by handle. A person whose address is known already is left as they are.
 
     Passwords get the cheapest hash, so that a thousand people cost no minute; the first sign-in makes a proper one.
+    Raises `PeopleError` outside simulator and demo.
     """
+    if not house.settings.is_throwaway:
+        raise PeopleError("test people are for the simulator and the demo alone")
+    vault = house.vault
     hasher = Hasher(vault, CHEAPEST, queue=len(people))
     try:
         hashes = await asyncio.gather(*(hasher.hash(person.password) for person in people))
     finally:
         hasher.close()
     accounts = {}
-    async with database.begin() as db:
+    async with house.database.begin() as db:
         for person, hashed in zip(people, hashes, strict=True):
             account_id = await _create(db, vault, person, hashed, now)
             if account_id is not None:

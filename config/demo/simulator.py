@@ -151,4 +151,4 @@ async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict
             )
         for warning in applied.warnings:
             warn(f"warning: {warning}")
-    return await create_people(house.database, house.vault, asked.people, now)
+    return await create_people(house, asked.people, now)

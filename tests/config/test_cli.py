@@ -1,7 +1,9 @@
 """The command line: help one can act on, plain errors with status 2, and what each command leaves behind."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,6 +118,21 @@ def test_migrate_names_what_is_pending_and_does_it(tmp_path: Path, empty: dict[s
     assert done.exit_code == 0
     assert done.output == checked.output.replace("pending", "done")
     assert (again.exit_code, again.output) == (0, "The database is up to date.\n")
+
+
+def test_the_previous_release_starts_on_a_database_of_the_next_one(
+    tmp_path: Path, empty: dict[str, str], identity: Run
+) -> None:
+    """A roll-out migrates first; what runs until then may have to start again."""
+    file = tmp_path / "newer.sqlite"
+    command = runner({**empty, "IDENTITY_DATABASE__URL": f"sqlite:///{file}"})
+    assert command("migrate").exit_code == 0
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'written_next_year'")
+
+    assert command("migrate", "--check").exit_code == 0
+    assert command("migrate").exit_code == 0
+    assert command("client", "list").exit_code == 0
 
 
 def test_a_client_is_applied_listed_and_shown(identity: Run, tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 """Test people: every mistake of the file is named, and what it says is what there is afterwards."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from simulated import PEOPLE
 
-from config.demo.people import PeopleError, read_people
+from config.clock import Clock
+from config.demo.people import PeopleError, create_people, read_people
+from config.house import House
+from config.keys import make_keys
+from config.settings import read_settings
 
 ONE = """
 [[people]]
@@ -98,3 +103,22 @@ def test_a_seed_may_be_written_as_apps_show_it(written: str) -> None:
 
 def test_people_can_be_none() -> None:
     assert read_people("", "people.toml") == []
+
+
+@pytest.mark.anyio
+async def test_people_are_refused_outside_simulator_and_demo(tmp_path: Path) -> None:
+    """R74: no account with a known password, ever."""
+    make_keys(tmp_path / "keys")
+    production = {
+        "IDENTITY_ISSUER": "https://account.example.gov",
+        "IDENTITY_MAIL__URL": "smtps://mail.example.gov",
+        "IDENTITY_MAIL__SENDER": "account@example.gov",
+        "IDENTITY_DATABASE__URL": f"sqlite:///{tmp_path / 'identity.sqlite'}",
+        "IDENTITY_KEYS__DIRECTORY": str(tmp_path / "keys"),
+    }
+    house = await House.open(read_settings(None, production), Clock())
+    try:
+        with pytest.raises(PeopleError, match="for the simulator and the demo alone"):
+            await create_people(house, read_people(ONE, "people.toml"), house.clock.now())
+    finally:
+        await house.close()
