@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import BigInteger, Index, LargeBinary, String, insert, select, update
+from sqlalchemy import BigInteger, Index, LargeBinary, String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import Base, Instant, Json, Transaction
+from accounts.database import Base, Instant, Json, Transaction, upsert
 from oidc.protocol.client import Client
 from oidc.protocol.client_metadata import ClientMetadata
 from oidc.revision import Revisions, bump
@@ -153,12 +153,19 @@ async def put_client(
     if there is not None and same and there.secret_digest == secret_digest:
         return "unchanged"
     number = await bump(db, "client")
-    written = {"registered": registered, "secret_digest": secret_digest, "revision": number, "updated_at": now}
-    if there is None:
-        await db.execute(insert(ClientRecord).values(client_id=client_id, source=source, created_at=now, **written))
-        return "created"
-    await db.execute(update(ClientRecord).where(ClientRecord.client_id == client_id).values(source=source, **written))
-    return "changed"
+    written = {
+        "registered": registered,
+        "secret_digest": secret_digest,
+        "source": source,
+        "revision": number,
+        "updated_at": now,
+    }
+    await db.execute(
+        upsert(db, ClientRecord)
+        .values(client_id=client_id, created_at=now, **written)
+        .on_conflict_do_update(index_elements=["client_id"], set_=written)
+    )
+    return "created" if there is None else "changed"
 
 
 async def set_disabled(db: Transaction, client_id: str, disabled: bool, now: datetime) -> bool:

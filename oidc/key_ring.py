@@ -64,8 +64,9 @@ class KeyRing:
             SigningKey.published_until,
         )
         .where(SigningKey.revoked_at.is_(None))
-        .order_by(SigningKey.created_at.desc())
-        .limit(32)
+        # Those in use first, however often another algorithm was rotated since.
+        .order_by(SigningKey.retired_at.is_(None).desc(), SigningKey.created_at.desc())
+        .limit(64)
     )
 
     def __init__(self, vault: Vault, revisions: Revisions) -> None:

@@ -21,6 +21,9 @@ from oidc.protocol.token_response import NO_STORE
 
 AnyRequest = Request[Any, Any, Any]
 
+CLIENT = "client"
+"""Key of the request's state: the client_id, once it has authenticated."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("oidc")
 
 
@@ -56,11 +59,18 @@ def protocol_error_of(error: Exception) -> ProtocolError:
 
 
 def note(request: AnyRequest, error: Exception, known: ProtocolError) -> None:
-    """The log's line: the code and the detail, nothing that was sent."""
+    """The log's line: who is known to have asked, the code and the detail; nothing that was sent."""
+    said = {
+        "path": request.url.path,
+        "client": request.state.get(CLIENT),
+        "error": known.code,
+        "why": known.description,
+        "detail": known.detail,
+    }
     if known.status >= 500:
-        log.error("failed", path=request.url.path, error=known.code, detail=known.detail, exc_info=error)
+        log.error("failed", **said, exc_info=error)
     else:
-        log.info("refused", path=request.url.path, error=known.code, why=known.description, detail=known.detail)
+        log.info("refused", **said)
 
 
 def json_response(members: dict[str, Any], headers: dict[str, str], status: int = 200) -> Response[bytes]:

@@ -13,7 +13,7 @@ from accounts.vault import Vault
 from oidc.client import RegisteredClient
 from oidc.client_authentication import authenticate
 from oidc.endpoints.cors import ANYONE, preflight
-from oidc.endpoints.errors import ERRORS, json_response
+from oidc.endpoints.errors import CLIENT, ERRORS, json_response
 from oidc.endpoints.grants import authorization_code, refresh_token
 from oidc.endpoints.grants.granted import Exchange, Granted
 from oidc.key_ring import Keys
@@ -46,6 +46,7 @@ async def token(
     asked = read_token_request(await request.body(), headers.get("content-type"), headers.get("authorization"))
     here = provider.endpoints.token_endpoint
     client = await authenticate(db, store, provider, asked.credentials, now, endpoints=(here,))
+    request.state[CLIENT] = client.client_id
     exchange = allowed_exchange(asked, client)
     keys = await provider.keys.current(db, now)
     keys.signer(client.metadata.id_token_signed_response_alg)  # where there is none, nothing shall be spent in vain
