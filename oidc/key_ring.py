@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from accounts.database import Transaction
 from accounts.vault import Vault
 from oidc.document import document_of
-from oidc.protocol.keys import read_key_set
+from oidc.protocol.keys import MAX_KEYS, read_key_set
 from oidc.revision import Revisions
 from oidc.signer import FileSigner, Signer
 from oidc.signing_keys import SigningKey, open_private
@@ -31,7 +31,7 @@ class Keys:
         self._known = known
         self.jwks = document_of({"keys": published})
 
-    @property
+    @cached_property
     def verifying(self) -> tuple[Key, ...]:
         """The public keys that what we signed may be checked with: retired ones too, revoked ones never."""
         return read_key_set({"keys": self._known})
@@ -66,7 +66,7 @@ class KeyRing:
         .where(SigningKey.revoked_at.is_(None))
         # Those in use first, however often another algorithm was rotated since.
         .order_by(SigningKey.retired_at.is_(None).desc(), SigningKey.created_at.desc())
-        .limit(64)
+        .limit(MAX_KEYS)
     )
 
     def __init__(self, vault: Vault, revisions: Revisions) -> None:

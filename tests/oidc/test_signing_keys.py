@@ -165,3 +165,16 @@ async def test_each_jwt_has_its_own_type(box: Box) -> None:
 
     assert header == {"alg": "ES256", "kid": keys.signer("ES256").kid, "typ": "logout+jwt"}
     assert claims.keys() == {"jti"}
+
+
+async def test_many_rotations_of_one_algorithm_leave_the_other_signing(box: Box) -> None:
+    """The ring keeps a bounded number of old keys, and every key in use."""
+    async with box.transaction() as db:
+        await ensure_keys(db, box.vault, box.now, ("RS256",))
+        for _ in range(40):
+            await rotate(db, box.vault, box.now, algorithms=("ES256",))
+    async with box.transaction() as db:
+        keys = await KeyRing(box.vault, Revisions()).current(db, box.now)
+
+    assert keys.signer("RS256").kid != keys.signer("ES256").kid
+    assert len(keys.verifying) == 32
