@@ -86,7 +86,7 @@ PANELS = (
     identity_panels.sessions_panel,
     home.history_panel,
 )
-PASSKEY_SCRIPT = Path(identity.pages.__file__).with_name("passkey.js")
+SCRIPTS = (Path(identity.pages.__file__).with_name("passkey.js"), Path(authorize.__file__).with_name("form_post.js"))
 
 log = logger("app")
 AnyRequest = Request[Any, Any, Any]
@@ -101,7 +101,7 @@ def create_routes(house: House) -> Litestar:
     """Every door of a house, with what opens it; the authorization matrix is made from this (R77)."""
     settings = house.settings
     browsers = Browsers(house.vault, settings.issuer)
-    assets = read_assets(house.theme, [PASSKEY_SCRIPT])
+    assets = read_assets(house.theme, SCRIPTS)
     frame = Frame(
         theme=house.theme,
         assets=assets,

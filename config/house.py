@@ -31,7 +31,13 @@ from identity.policy import IdentityPolicy
 from identity.session import SESSION_ENDED, SessionPolicy
 from identity.throttle import ThrottlePolicy
 from oidc.fetcher import Fetcher
-from oidc.protocol.capabilities import Capabilities
+from oidc.protocol.capabilities import (
+    BACKCHANNEL_LOGOUT,
+    JARM,
+    SIGNED_INTROSPECTION,
+    SIGNED_USERINFO,
+    Capabilities,
+)
 from oidc.protocol.errors import ProtocolError
 from oidc.provider import Provider, ProviderPolicy, new_provider
 
@@ -39,6 +45,9 @@ TEMPLATE_FOLDERS = tuple(
     Path(str(files(package) / "templates"))
     for package in ("accounts.pages", "identity.pages", "oidc.endpoints", "config.site")
 )
+
+FEATURES = frozenset({BACKCHANNEL_LOGOUT, JARM, SIGNED_USERINFO, SIGNED_INTROSPECTION})
+"""What every deployment offers; what needs a setting is added where it is set."""
 
 
 class House:
@@ -149,6 +158,8 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             minimum_acr=settings.assurance.minimum,
             ui_locales=tuple(LANGUAGES),
             loopback_http=settings.is_throwaway,
+            response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
+            features=FEATURES,
         ),
         ProviderPolicy(
             code=timedelta(seconds=lifetime.code),

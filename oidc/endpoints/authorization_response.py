@@ -1,16 +1,20 @@
 """The answer to an authorization request: a code or an error, to the redirect URI, or on a page before there is one."""
 
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 import structlog
 from litestar import Request, Response
 
+from accounts.database import Transaction
 from accounts.pages.page import page, see_other
 from oidc.protocol.authorization import response_parameters
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, AuthorizationError, ProtocolError, ReplyTo
+from oidc.protocol.jarm import delivery_of, signed_response_claims, signing_algorithm
 from oidc.protocol.uris import origin_of
+from oidc.provider import Provider
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 AnyRequest = Request[Any, Any, Any]
@@ -33,16 +37,37 @@ def unknown_client(client_id: str | None) -> Unanswerable:
     return Unanswerable("client", ProtocolError(INVALID_REQUEST, "The client_id is not registered.", detail=detail))
 
 
-def answer(reply_to: ReplyTo, issuer: str, fields: dict[str, str]) -> Response[bytes]:
-    """303 to the redirect URI, with `state` and `iss` (RFC 6749 section 4.1.2, RFC 9207)."""
-    if reply_to.response_mode != "query":
-        raise NotImplementedError(f"response_mode {reply_to.response_mode} is not built yet")
-    query = urlencode(response_parameters(reply_to, issuer, fields))
+async def answer(
+    request: AnyRequest, db: Transaction, provider: Provider, reply_to: ReplyTo, fields: dict[str, str], now: datetime
+) -> Response[Any]:
+    """A code or an error, with `state` and `iss` (RFC 6749 section 4.1.2, RFC 9207), as the client asked to get it:
+    by a 303 or by a form that posts itself, open or as one signed `response` (JARM)."""
+    delivery = delivery_of(reply_to)
+    if delivery.signed:
+        sent = {"response": await _signed(db, provider, reply_to, fields, now)}
+    else:
+        sent = response_parameters(reply_to, provider.issuer, fields)
+    if delivery.carrier == "form_post":
+        targets = (origin_of(reply_to.redirect_uri),)
+        return page(request, "form_post.html", form_targets=targets, address=reply_to.redirect_uri, fields=sent)
     # A registered redirect URI may have a query of its own, which is kept (RFC 6749 section 3.1.2).
-    return see_other(f"{reply_to.redirect_uri}{'&' if '?' in reply_to.redirect_uri else '?'}{query}")
+    return see_other(f"{reply_to.redirect_uri}{'&' if '?' in reply_to.redirect_uri else '?'}{urlencode(sent)}")
 
 
-def refuse(request: AnyRequest, error: ProtocolError, issuer: str) -> Response[Any]:
+async def _signed(db: Transaction, provider: Provider, reply_to: ReplyTo, fields: dict[str, str], now: datetime) -> str:
+    """The answer as a JWT for this client (JARM section 2.1). Signed outside the transaction."""
+    client = await provider.clients.find(db, reply_to.client_id, now)
+    if client is None:
+        raise unknown_client(reply_to.client_id)
+    keys = await provider.keys.current(db, now)
+    await db.commit()
+    claims = signed_response_claims(reply_to, provider.issuer, fields, now)
+    return await keys.sign(claims, algorithm=signing_algorithm(client), typ="JWT")
+
+
+async def refuse(
+    request: AnyRequest, db: Transaction, provider: Provider, error: ProtocolError, now: datetime
+) -> Response[Any]:
     """The one mapping of errors of this endpoint: back to the service where that is safe, else a page."""
     reply_to = error.reply_to if isinstance(error, AuthorizationError) else None
     log.info(
@@ -53,7 +78,7 @@ def refuse(request: AnyRequest, error: ProtocolError, issuer: str) -> Response[A
         client_id=reply_to.client_id if reply_to else None,
     )
     if reply_to is not None:
-        return answer(reply_to, issuer, error.fields())
+        return await answer(request, db, provider, reply_to, error.fields(), now)
     about, client = (error.about, error.client) if isinstance(error, Unanswerable) else ("request", None)
     return page(
         request,
@@ -61,7 +86,7 @@ def refuse(request: AnyRequest, error: ProtocolError, issuer: str) -> Response[A
         status=error.status,
         about=about,
         client=client,
-        start_again=way_to(client, issuer),
+        start_again=way_to(client, provider.issuer),
         error=error,
     )
 

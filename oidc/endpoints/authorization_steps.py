@@ -14,7 +14,7 @@ from identity.policy import IdentityPolicy
 from identity.session import is_due_for_touch, touch
 from identity.sign_in import Onward, begin
 from oidc.authorization_code import issue_code
-from oidc.endpoints.authorization_response import answer
+from oidc.endpoints.authorization_response import AnyRequest, answer
 from oidc.endpoints.visit import InteractionOver, Visit
 from oidc.interaction import Interaction, Outcome, complete
 from oidc.protocol.errors import ACCESS_DENIED, AuthorizationError, ProtocolError, may_travel
@@ -84,6 +84,7 @@ def _signed_in(visit: Visit) -> SignedIn | None:
 
 
 async def issue(
+    request: AnyRequest,
     db: Transaction,
     vault: Vault,
     provider: Provider,
@@ -117,7 +118,7 @@ async def issue(
         sub=visit.entrance.sub,
         now=now,
     )
-    return answer(visit.asked.reply_to, provider.issuer, {"code": code})
+    return await answer(request, db, provider, visit.asked.reply_to, {"code": code}, now)
 
 
 async def authenticate(

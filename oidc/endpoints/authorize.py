@@ -57,7 +57,7 @@ async def authorize(
             visit = Visit(asked, client, browser, entrance, None, now).speaks_to(request)
         return await take_step(request, db, vault, provider, identity_policy, visit, language_of, now)
 
-    return await answered(request, provider, dispatch())
+    return await answered(request, db, provider, now, dispatch())
 
 
 @get("/authorize/cancel")
@@ -77,7 +77,7 @@ async def cancel(
         await finish(db, visit.held, "cancelled", now)
         raise denied(visit, "The citizen cancelled.")
 
-    return await answered(request, provider, send_back())
+    return await answered(request, db, provider, now, send_back())
 
 
 @post("/authorize", status_code=303, opt={"csrf": False})
@@ -97,7 +97,7 @@ async def authorize_by_post(
         client, asked = await judged(db, provider, parameters, now)
         return see_other((await open_interaction(db, vault, client.client_id, asked.to_bytes(), None, now)).address)
 
-    return await answered(request, provider, keep())
+    return await answered(request, db, provider, now, keep())
 
 
 async def judged(
@@ -137,7 +137,7 @@ async def take_step(
             await finish(db, visit.interaction, "failed", now)
         raise
     if isinstance(step, Issue):
-        return await issue(db, vault, provider, policy, visit, step, now)
+        return await issue(request, db, vault, provider, policy, visit, step, now)
     interaction = visit.interaction or await open_interaction(
         db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now
     )

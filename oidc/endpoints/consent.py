@@ -108,7 +108,7 @@ async def answer_consent(
             await _agree(db, vault, visit, session, step, language, device, address, now)
         return see_other(visit.held.address)
 
-    return await answered(request, provider, judge())
+    return await answered(request, db, provider, now, judge())
 
 
 async def _agree(

@@ -61,7 +61,7 @@ async def select_account(
             await choose_account(db, visit.held, visit.session.account_id, now)
         return see_other(visit.held.address)
 
-    return await answered(request, provider, go_on())
+    return await answered(request, db, provider, now, go_on())
 
 
 handlers = [select_account]

@@ -81,12 +81,14 @@ class InteractionOver(Exception):
         self.client = client
 
 
-async def answered(request: AnyRequest, provider: Provider, answer: Awaitable[Response[Any]]) -> Response[Any]:
+async def answered(
+    request: AnyRequest, db: Transaction, provider: Provider, now: datetime, answer: Awaitable[Response[Any]]
+) -> Response[Any]:
     """The answer, or what each way of failing becomes; the same for every door of an interaction."""
     try:
         return await answer
     except ProtocolError as error:
-        return refuse(request, error, provider.issuer)
+        return await refuse(request, db, provider, error, now)
     except InteractionOver as ended:
         # No dead end: what happened, and the way to the service or the account.
         return page(

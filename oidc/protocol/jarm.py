@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from oidc.protocol.client import Client
 from oidc.protocol.errors import ReplyTo
 
 # JARM section 2.1: recommended at most ten minutes.
@@ -34,6 +35,11 @@ DELIVERIES: dict[str, Delivery] = {
 def delivery_of(reply_to: ReplyTo) -> Delivery:
     """How to answer; a mode that an older release kept, and that we no longer know, is the plainest."""
     return DELIVERIES.get(reply_to.response_mode, DELIVERIES["query"])
+
+
+def signing_algorithm(client: Client) -> str:
+    """JARM section 3: RS256 where the client registered nothing, which FAPI 2.0 does not allow (section 5.4.1)."""
+    return client.metadata.authorization_signed_response_alg or ("ES256" if client.is_fapi else "RS256")
 
 
 def signed_response_claims(reply_to: ReplyTo, issuer: str, answer: dict[str, str], now: datetime) -> dict[str, Any]:

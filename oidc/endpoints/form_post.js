@@ -1,0 +1,2 @@
+/* The answer to the service is in the form; without this script its button sends it. */
+document.querySelector("form[data-send]").submit();
