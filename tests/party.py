@@ -1,0 +1,137 @@
+"""What independent relying parties have in common: a provider to talk to, people who walk through its pages, an ear for
+logout tokens."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pyotp
+from services import SQLITE, Backend
+from simulated import CALLBACK, Outsider, Page, Simulator, simulator
+
+PASSWORD = "four plain words walking"
+BYE = "http://localhost:9/callback/signed-out"
+"""Begins like the redirect URI, so that the same walk ends at both."""
+
+
+class Visitor(Outsider):
+    """Somebody with a browser without scripts and an authenticator app that shows the time's own code."""
+
+    def __init__(self, simulator: Simulator, handle: str, seed: str) -> None:
+        super().__init__(simulator, handle, PASSWORD, seed)
+        self.landed = ""
+
+    def code(self) -> str:
+        return self.recovery_code or pyotp.TOTP(self.seed or "").at(
+            datetime.fromisoformat(self.simulator.ask("GET", "/health")["now"])
+        )
+
+    def follow(self, address: str, choice: str = "allow") -> str:
+        """Open an address of the provider and go through every page; the address outside at which it ends."""
+        assert address.startswith(self.simulator.issuer), address
+        response = self.http.get(address)
+        for _ in range(30):
+            if response.is_redirect:
+                there = str(response.url.join(response.headers["location"]))
+                if there.startswith(CALLBACK):
+                    return there
+                response = self.http.get(there)
+                continue
+            page = Page(response)
+            self.seen.append(page.name)
+            response = self.fill(page, choice)
+        raise AssertionError(f"no end: {self.seen}")
+
+    async def visit(self, address: str) -> str:
+        """`follow` beside a running loop."""
+        return await asyncio.to_thread(self.follow, address)
+
+
+class Ear:
+    """A small listener of a service: keeps the logout tokens that are posted to it."""
+
+    def __init__(self) -> None:
+        self._heard: list[tuple[str, str]] = []
+        self._news = threading.Condition()
+        ear = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                with ear._news:
+                    ear._heard.append((self.path, parse_qs(body)["logout_token"][0]))
+                    ear._news.notify_all()
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def address(self, name: str) -> str:
+        """Where one service is told."""
+        return f"http://localhost:{self._server.server_address[1]}/{name}"
+
+    def token(self, name: str, seconds: float = 10) -> str:
+        """The logout token of this service; waits for it."""
+        with self._news:
+            assert self._news.wait_for(lambda: self._of(name), seconds), f"{name} was not told"
+            return self._of(name)[-1]
+
+    def _of(self, name: str) -> list[str]:
+        return [token for path, token in self._heard if path == f"/{name}"]
+
+    def __enter__(self) -> "Ear":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join(10)
+        self._server.server_close()
+
+
+def options_of(backend: Backend) -> list[str]:
+    """The simulator's options for where it keeps its data; without any it is SQLite and memory."""
+    if backend.name == SQLITE:
+        return []
+    return [f"--database={backend.database_url}", f"--store={backend.store_url}"]
+
+
+@contextmanager
+def provider(
+    folder: Path, backend: Backend, clients: Sequence[Mapping[str, Any]], *options: str, people: int = 4
+) -> Iterator[tuple[Simulator, list[Visitor]]]:
+    """The simulator with these clients, and people with a browser each."""
+    seeds = [pyotp.random_base32() for _ in range(people)]
+    text = "\n".join(
+        f'[[people]]\nhandle = "person{n}"\nemail = "person{n}@example.org"\npassword = "{PASSWORD}"\n'
+        f'totp = "{seed}"\nrecovery_codes = ["code-one-of-{n}", "code-two-of-{n}"]\n[people.claims]\n'
+        'name = "Ada Lovelace"\n'
+        for n, seed in enumerate(seeds)
+    )
+    options = ("--setting=throttle.per_address=100000", *options_of(backend), *options)
+    with simulator(folder, *options, people=text, clients=clients) as running:
+        yield running, [Visitor(running, f"person{n}", seed) for n, seed in enumerate(seeds)]
+
+
+def registered(client_id: str, secret: str | None = None, **metadata: Any) -> dict[str, Any]:
+    """A client as registration metadata, with what every party of ours needs."""
+    return {
+        "client_id": client_id,
+        "redirect_uris": [CALLBACK],
+        "post_logout_redirect_uris": [BYE],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "scope": "openid profile email",
+        **({} if secret is None else {"client_secret": secret}),
+        **metadata,
+    }
