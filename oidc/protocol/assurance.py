@@ -14,15 +14,14 @@ class Assurance(msgspec.Struct, frozen=True):
     levels: tuple[str, ...]
     reportable: tuple[str, ...] = ()
 
-    def is_met_by(self, reached: str | None) -> bool:
-        """Whether the level reached is the required one or stronger."""
-        return reached in self.levels and self.levels.index(reached) >= self.levels.index(self.required)
-
     def to_report(self, reached: str | None) -> str | None:
-        """What was reached (R10). Where the request insists on certain values, the strongest of them that was met:
-        section 5.5.1.1 wants one of them, and a higher level meets a lower one."""
-        if not self.reportable or reached not in self.levels:
-            return reached
+        """The level an ID token says for what was reached (R10), or None where that does not do.
+
+        Where the request insists on certain values, the strongest of them that was met: section 5.5.1.1 wants one of
+        them, and a higher level meets a lower one.
+        """
+        if reached not in self.levels or self.levels.index(reached) < self.levels.index(self.required):
+            return None
         met = [level for level in self.reportable if self.levels.index(level) <= self.levels.index(reached)]
         return max(met, key=self.levels.index, default=reached)
 

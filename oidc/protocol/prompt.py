@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from oidc.protocol.assurance import Assurance, assurance_for
+from oidc.protocol.assurance import assurance_for
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.claims import claims_beyond_scopes, claims_of_scopes
@@ -84,7 +84,7 @@ class Issue(msgspec.Struct, frozen=True):
 
     scope: tuple[str, ...]
     claims: tuple[str, ...]
-    acr: str | None
+    acr: str
     auth_time: datetime
 
 
@@ -143,9 +143,10 @@ def decide(
         return msgspec.structs.replace(authenticate, another=True)
     if not is_fresh(session, authenticate.fresh_after):
         return authenticate
-    if not assurance.is_met_by(session.acr):
+    acr = assurance.to_report(session.acr)
+    if acr is None:
         return authenticate
-    return consent_or_issue(request, client, progress, session, agreed or Agreed(), assurance, details)
+    return consent_or_issue(request, client, progress, session, agreed or Agreed(), acr, details)
 
 
 def fresh_after(request: AuthorizationRequest, progress: Progress) -> datetime | None:
@@ -181,7 +182,7 @@ def consent_or_issue(
     progress: Progress,
     session: SignedIn,
     agreed: Agreed,
-    assurance: Assurance,
+    acr: str,
     details: tuple[str, ...],
 ) -> AskConsent | Issue:
     """Ask for what is new (R13), and with `prompt=consent` once more for everything; then issue what was agreed to."""
@@ -205,7 +206,7 @@ def consent_or_issue(
     return Issue(
         scope=tuple(name for name in scope if name in agreed.scope),
         claims=tuple(name for name in claims if name in known_claims),
-        acr=assurance.to_report(session.acr),
+        acr=acr,
         auth_time=session.auth_time,
     )
 

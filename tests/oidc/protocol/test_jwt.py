@@ -154,6 +154,13 @@ def test_what_is_no_compact_jws_is_refused(public_keys, token):
     assert refused.value.code == "invalid_token"
 
 
+def test_claims_are_an_object(sign, public_keys):
+    """RFC 7519 section 7.2: a signature over anything else makes no JWT."""
+    for claims in ([], "x", 7, None):
+        with pytest.raises(ProtocolError, match="is not a signed JWT"):
+            verify_jwt(sign(claims), public_keys, KIND)
+
+
 def test_a_token_is_at_most_16_kb(sign, public_keys):
     """R11."""
     assert verify_jwt(sign({"pad": "x" * 11_000}), public_keys, KIND)
@@ -174,6 +181,14 @@ def test_an_embedded_key_proves_that_its_holder_signed(sign, keys):
 
     assert jwt.claims == {"a": 1}
     assert thumbprint(key) == keys["ec"].thumbprint()
+
+
+@pytest.mark.parametrize("header", [{"crit": ["x"]}, {"jku": "https://evil.example"}, {"typ": "jwt"}, {"alg": "none"}])
+def test_an_embedded_key_changes_no_other_rule(sign, keys, header):
+    """R11: `jwk` is accepted there, and nothing else that is not accepted elsewhere."""
+    whole = {"typ": "dpop+jwt", "kid": None, "jwk": keys["ec"].as_dict(private=False)}
+    with pytest.raises(ProtocolError):
+        verify_with_embedded_key(sign({}, **whole | header), PROOF)
 
 
 @pytest.mark.parametrize("name", ["private", "missing", "other", "rsa", "text", "symmetric"])

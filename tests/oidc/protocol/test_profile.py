@@ -74,6 +74,9 @@ def test_a_client_that_registered_one_way_uses_that_way(of):
 
     assert refusal(require_sender_constraint, dpop, jkt=None, certificate="c") == "invalid_request"
     assert refusal(require_sender_constraint, mtls, jkt="k", certificate=None) == "invalid_request"
+    assert rules_of(dpop).sender_constrained_tokens
+    assert rules_of(mtls).sender_constrained_tokens
+    assert not rules_of(of()).sender_constrained_tokens
     require_sender_constraint(dpop, jkt="k", certificate=None)
     require_sender_constraint(mtls, jkt=None, certificate="c")
 
