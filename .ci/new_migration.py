@@ -11,7 +11,7 @@ from migrations import apply
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 1 or not re.fullmatch(r"[a-z][a-z0-9_]{2,60}", arguments[0]):
+    if len(arguments) != 1 or not re.fullmatch(r"[a-z][a-z0-9_]{1,31}", arguments[0]):
         sys.exit("Usage: python3 .ci/setup.py migration SLUG    (lower case words joined by _, e.g. session_acr)")
     engine = create_engine("sqlite://")
     with engine.connect() as connection:

@@ -32,6 +32,8 @@ class Consent(Base):
     scopes: Mapped[list[str]] = mapped_column(Json)
     claims: Mapped[list[str]] = mapped_column(Json)
     """Every claim that may be released under it, those of its scopes included."""
+    details: Mapped[list[str] | None] = mapped_column(Json)
+    """What else it is for, each as one canonical text (RFC 9396); null where there is nothing of that kind."""
     shown: Mapped[dict[str, object]] = mapped_column(Json)
     """The snapshot: the service's name, purposes, notice version and language as the citizen saw them."""
     lawful_basis: Mapped[str] = mapped_column(String(16))

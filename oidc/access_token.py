@@ -24,6 +24,7 @@ class AccessToken(Base):
     scopes: Mapped[list[str]] = mapped_column(Json)
     audience: Mapped[list[str] | None] = mapped_column(Json)
     """The resources it was narrowed to (RFC 8707)."""
+    authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     dpop_jkt: Mapped[str | None] = mapped_column(String(64))
     certificate_thumbprint: Mapped[str | None] = mapped_column(String(64))
     """`x5t#S256` (RFC 8705 section 3.1)."""

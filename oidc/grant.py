@@ -52,6 +52,10 @@ class Grant(Base):
     scopes: Mapped[list[str]] = mapped_column(Json)
     claims: Mapped[dict[str, Any]] = mapped_column(Json)
     """The `claims` parameter, as `oidc.protocol.claims.ClaimsAsked`."""
+    resources: Mapped[list[str] | None] = mapped_column(Json)
+    """The APIs that tokens may be asked for (RFC 8707)."""
+    authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    """What exactly was agreed to (RFC 9396)."""
     acr: Mapped[str] = mapped_column(String(64))
     amr: Mapped[list[str]] = mapped_column(Json)
     auth_time: Mapped[datetime] = mapped_column(Instant)

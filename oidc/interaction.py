@@ -38,6 +38,8 @@ class InteractionRow(Base):
     expires_at: Mapped[datetime] = mapped_column(Instant)
     completed_at: Mapped[datetime | None] = mapped_column(Instant)
     outcome: Mapped[str | None] = mapped_column(String(16))
+    pushed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The pushed request it was opened for. Several interactions may be, and one of them answers it."""
 
 
 class Interaction(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class Interaction(msgspec.Struct, frozen=True):
     expires_at: datetime
     completed_at: datetime | None
     outcome: Outcome | None
+    pushed: bytes | None = None
 
     @property
     def address(self) -> str:
@@ -64,7 +67,13 @@ _COLUMNS = tuple(getattr(InteractionRow, name) for name in Interaction.__struct_
 
 
 async def open_interaction(
-    db: Transaction, vault: Vault, client_id: str, request: bytes, browser: bytes | None, now: datetime
+    db: Transaction,
+    vault: Vault,
+    client_id: str,
+    request: bytes,
+    browser: bytes | None,
+    now: datetime,
+    pushed: bytes | None = None,
 ) -> Interaction:
     """Keep a request until its citizen has done what is asked; `browser` is None while no cookie can be judged."""
     interaction_id, expires_at = new_id(now), now + LIFETIME
@@ -76,9 +85,10 @@ async def open_interaction(
             request=vault.seal("interaction.request", interaction_id, request),
             opened_at=now,
             expires_at=expires_at,
+            pushed=pushed,
         )
     )
-    return Interaction(interaction_id, browser, client_id, request, None, None, now, expires_at, None, None)
+    return Interaction(interaction_id, browser, client_id, request, None, None, now, expires_at, None, None, pushed)
 
 
 async def find_interaction(db: Transaction, vault: Vault, interaction_id: UUID) -> Interaction | None:

@@ -10,7 +10,7 @@ from oidc.client_keys import ClientKeys
 from oidc.document import Document, document_of
 from oidc.fetcher import Fetcher
 from oidc.key_ring import KeyRing
-from oidc.protocol.capabilities import Capabilities
+from oidc.protocol.capabilities import PAR, Capabilities
 from oidc.protocol.metadata import Endpoints, discovery_document
 from oidc.revision import Revisions
 
@@ -20,6 +20,8 @@ class ProviderPolicy(msgspec.Struct, frozen=True):
 
     code: timedelta = timedelta(seconds=60)
     """At most 60 s (R4)."""
+    pushed_request: timedelta = timedelta(seconds=90)
+    """How long a browser may take to come with it (FAPI 2.0 section 5.3.2.2: less than 600 s)."""
     access_token: timedelta = timedelta(minutes=10)
     id_token: timedelta = timedelta(minutes=10)
     refresh_token: timedelta = timedelta(days=30)
@@ -48,8 +50,9 @@ class Provider(msgspec.Struct, frozen=True):
         return self.capabilities.issuer
 
 
-def endpoints_of(issuer: str) -> Endpoints:
+def endpoints_of(capabilities: Capabilities) -> Endpoints:
     """Where our endpoints are: from the configured issuer, never from `Host` (R71)."""
+    issuer = capabilities.issuer
     return Endpoints(
         authorization_endpoint=issuer + "/authorize",
         token_endpoint=issuer + "/token",
@@ -58,13 +61,14 @@ def endpoints_of(issuer: str) -> Endpoints:
         end_session_endpoint=issuer + "/end-session",
         revocation_endpoint=issuer + "/revoke",
         introspection_endpoint=issuer + "/introspect",
+        pushed_authorization_request_endpoint=issuer + "/par" if capabilities.has(PAR) else None,
     )
 
 
 def new_provider(capabilities: Capabilities, policy: ProviderPolicy, vault: Vault, fetcher: Fetcher) -> Provider:
     """A provider with empty caches."""
     revisions = Revisions()
-    endpoints = endpoints_of(capabilities.issuer)
+    endpoints = endpoints_of(capabilities)
     return Provider(
         capabilities=capabilities,
         endpoints=endpoints,

@@ -19,6 +19,7 @@ from oidc.provider import Provider
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 AnyRequest = Request[Any, Any, Any]
 About = Literal["client", "address", "request"]
+Why = Literal["completed", "expired", "foreign"]
 
 
 class Unanswerable(ProtocolError):
@@ -28,6 +29,15 @@ class Unanswerable(ProtocolError):
     def __init__(self, about: About, error: ProtocolError, client: Client | None = None) -> None:
         super().__init__(error.code, error.description, detail=error.detail, status=error.status)
         self.about = about
+        self.client = client
+
+
+class InteractionOver(Exception):
+    """This visit cannot go on with its request: answered already, too late, or in another browser."""
+
+    def __init__(self, why: Why, client: Client | None = None) -> None:
+        super().__init__(why)
+        self.why = why
         self.client = client
 
 

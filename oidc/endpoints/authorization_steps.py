@@ -14,13 +14,14 @@ from identity.policy import IdentityPolicy
 from identity.session import is_due_for_touch, touch
 from identity.sign_in import Onward, begin
 from oidc.authorization_code import issue_code
-from oidc.endpoints.authorization_response import AnyRequest, answer
-from oidc.endpoints.visit import InteractionOver, Visit
+from oidc.endpoints.authorization_response import AnyRequest, InteractionOver, answer
+from oidc.endpoints.visit import Visit
 from oidc.interaction import Interaction, Outcome, complete
 from oidc.protocol.errors import ACCESS_DENIED, AuthorizationError, ProtocolError, may_travel
 from oidc.protocol.id_token_hint import hinted_sub, verify_id_token_hint
 from oidc.protocol.prompt import Agreed, Authenticate, Issue, Progress, SignedIn, Step, next_step
 from oidc.provider import Provider
+from oidc.pushed_request import complete_pushed
 
 SUSPENDED = "The account is suspended."
 CLOSED = "The account is closed."
@@ -97,8 +98,8 @@ async def issue(
     session, agreed = visit.session, visit.agreed
     if session is None or agreed is None:
         raise RuntimeError("a code without session or agreement: the rules never say so")
+    await finish(db, visit, "issued", now)
     if visit.interaction is not None:
-        await finish(db, visit.interaction, "issued", now)
         # A silent return writes no line of its own: the grant says when, and "services you use" shows it.
         key = await data_key_of(db, vault, session.account_id)
         name = visit.client.name_in(*visit.languages)
@@ -157,7 +158,10 @@ def cancel_path(interaction: Interaction) -> str:
     return f"/authorize/cancel?interaction={interaction.id}"
 
 
-async def finish(db: Transaction, interaction: Interaction, outcome: Outcome, now: datetime) -> None:
-    """Complete the interaction. Raises `InteractionOver` when another tab was first: there is never a second answer."""
-    if not await complete(db, interaction, outcome, now):
-        raise InteractionOver("completed")
+async def finish(db: Transaction, visit: Visit, outcome: Outcome, now: datetime) -> None:
+    """The request is answered: its interaction is complete, and the pushed request it came from. Without either nothing
+    is written. Raises `InteractionOver` when another tab was first: there is never a second answer."""
+    if visit.pushed is not None and not await complete_pushed(db, visit.pushed, now):
+        raise InteractionOver("completed", visit.client)
+    if visit.interaction is not None and not await complete(db, visit.interaction, outcome, now):
+        raise InteractionOver("completed", visit.client)

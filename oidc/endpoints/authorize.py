@@ -15,17 +15,16 @@ from accounts.database import Transaction
 from accounts.pages.page import see_other
 from accounts.vault import Vault
 from identity.policy import IdentityPolicy
-from oidc.client import RegisteredClient
-from oidc.endpoints.authorization_response import AnyRequest, Unanswerable, unknown_client
+from oidc.endpoints.asked import asked_for
+from oidc.endpoints.authorization_response import AnyRequest
 from oidc.endpoints.authorization_steps import authenticate, denied, finish, issue, step_of
 from oidc.endpoints.consent import consent_page
 from oidc.endpoints.select_account import select_account_page
 from oidc.endpoints.visit import Visit, answered, returned
 from oidc.entrance import find_entrance
 from oidc.interaction import open_interaction
-from oidc.protocol.authorization import AuthorizationRequest, read_authorization_request, require_client_id
-from oidc.protocol.errors import AuthorizationError, ProtocolError
-from oidc.protocol.parameters import Parameters, read_form, read_query
+from oidc.protocol.errors import AuthorizationError
+from oidc.protocol.parameters import read_form, read_query
 from oidc.protocol.prompt import Authenticate, ChooseAccount, Issue
 from oidc.provider import Provider
 
@@ -52,9 +51,9 @@ async def authorize(
             address = parameters.get("interaction")
             visit = await returned(request, db, vault, provider, browser, session_secret, address, now)
         else:
-            client, asked = await judged(db, provider, parameters, now)
-            entrance = await find_entrance(db, session_secret, client, now)
-            visit = Visit(asked, client, browser, entrance, None, now).speaks_to(request)
+            asked = await asked_for(db, vault, provider, parameters, now)
+            entrance = await find_entrance(db, session_secret, asked.client, now)
+            visit = Visit(asked.request, asked.client, browser, entrance, None, now, asked.pushed).speaks_to(request)
         return await take_step(request, db, vault, provider, identity_policy, visit, language_of, now)
 
     return await answered(request, db, provider, now, dispatch())
@@ -74,7 +73,7 @@ async def cancel(
     async def send_back() -> Response[Any]:
         address = read_query(request.scope["query_string"]).get("interaction")
         visit = await returned(request, db, vault, provider, browser, None, address, now)
-        await finish(db, visit.held, "cancelled", now)
+        await finish(db, visit, "cancelled", now)
         raise denied(visit, "The citizen cancelled.")
 
     return await answered(request, db, provider, now, send_back())
@@ -94,29 +93,12 @@ async def authorize_by_post(
     async def keep() -> Response[Any]:
         content_type = request.headers.get("content-type")
         parameters = read_form(await request.body(), content_type, repeats="keep")
-        client, asked = await judged(db, provider, parameters, now)
-        return see_other((await open_interaction(db, vault, client.client_id, asked.to_bytes(), None, now)).address)
+        asked = await asked_for(db, vault, provider, parameters, now)
+        request_bytes = asked.request.to_bytes()
+        interaction = await open_interaction(db, vault, asked.client.client_id, request_bytes, None, now, asked.pushed)
+        return see_other(interaction.address)
 
     return await answered(request, db, provider, now, keep())
-
-
-async def judged(
-    db: Transaction, provider: Provider, parameters: Parameters, now: datetime
-) -> tuple[RegisteredClient, AuthorizationRequest]:
-    """The rules of the endpoint. What cannot be told to the service is `Unanswerable`, for a page."""
-    try:
-        client_id = require_client_id(parameters)
-    except ProtocolError as error:
-        raise Unanswerable("request", error) from error
-    client = await provider.clients.find(db, client_id, now)
-    if client is None:
-        raise unknown_client(client_id)
-    try:
-        return client, read_authorization_request(parameters, client, provider.capabilities)
-    except AuthorizationError:
-        raise
-    except ProtocolError as error:
-        raise Unanswerable("address", error, client) from error
 
 
 async def take_step(
@@ -133,13 +115,12 @@ async def take_step(
     try:
         step = await step_of(db, provider, visit, now)
     except AuthorizationError:
-        if visit.interaction is not None:
-            await finish(db, visit.interaction, "failed", now)
+        await finish(db, visit, "failed", now)
         raise
     if isinstance(step, Issue):
         return await issue(request, db, vault, provider, policy, visit, step, now)
     interaction = visit.interaction or await open_interaction(
-        db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now
+        db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now, visit.pushed
     )
     if isinstance(step, Authenticate):
         service = visit.client.name_in(language_of(request))

@@ -26,10 +26,11 @@ async def calling_client(
     now: datetime,
     *,
     may_be_public: bool = True,
+    max_bytes: int = MAX_BODY,
 ) -> tuple[RegisteredClient, Parameters]:
     """The authenticated client and the form it sent. Raises `ProtocolError` (RFC 6749 sections 2.3 and 5.2)."""
     headers = request.headers
-    parameters = read_form(await request.body(), headers.get("content-type"), max_bytes=MAX_BODY)
+    parameters = read_form(await request.body(), headers.get("content-type"), max_bytes=max_bytes)
     credentials = read_client_credentials(parameters, headers.get("authorization"))
     here = (provider.endpoints.token_endpoint, provider.issuer + request.url.path)
     client = await authenticate(db, store, provider, credentials, now, endpoints=here)

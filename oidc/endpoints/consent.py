@@ -98,7 +98,7 @@ async def answer_consent(
         if not hmac.compare_digest(shown.encode(), form.get("shown", "").encode()):
             return see_other(visit.held.address)
         if form.get("action") == "refuse":
-            await finish(db, visit.held, "refused", now)
+            await finish(db, visit, "refused", now)
             key = await data_key_of(db, vault, session.account_id)
             name = visit.client.name_in(language)
             await record(db, session.account_id, "consent_refused", now, key=key, service=name)

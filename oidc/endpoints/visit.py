@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,16 +14,15 @@ from accounts.pages.page import page
 from accounts.vault import Vault
 from identity.session import SessionView
 from oidc.client import RegisteredClient
-from oidc.endpoints.authorization_response import AnyRequest, Unanswerable, refuse, unknown_client, way_to
+from oidc.endpoints.asked import require_still_registered
+from oidc.endpoints.authorization_response import AnyRequest, InteractionOver, refuse, unknown_client, way_to
 from oidc.entrance import Agreement, Entrance, find_entrance
 from oidc.interaction import Interaction, bind, find_interaction
 from oidc.protocol.authorization import AuthorizationRequest, authorization_request_from
-from oidc.protocol.authorization_rules import require_exact_redirect_uri
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.uris import origin_of
 from oidc.provider import Provider
 
-Why = Literal["completed", "expired", "foreign"]
 STATUS = {"completed": 409, "expired": 410, "foreign": 403}
 
 
@@ -36,6 +35,8 @@ class Visit(msgspec.Struct, frozen=True):
     entrance: Entrance
     interaction: Interaction | None
     opened_at: datetime
+    pushed: bytes | None = None
+    """The pushed request it answers, which may be open in other tabs as well."""
 
     @property
     def session(self) -> SessionView | None:
@@ -72,15 +73,6 @@ class Visit(msgspec.Struct, frozen=True):
         return self
 
 
-class InteractionOver(Exception):
-    """This visit cannot go on with its interaction."""
-
-    def __init__(self, why: Why, client: RegisteredClient | None = None) -> None:
-        super().__init__(why)
-        self.why = why
-        self.client = client
-
-
 async def answered(
     request: AnyRequest, db: Transaction, provider: Provider, now: datetime, answer: Awaitable[Response[Any]]
 ) -> Response[Any]:
@@ -115,12 +107,10 @@ async def returned(
     or has taken back the redirect URI."""
     interaction, client = await _held(db, vault, provider, browser, address, now)
     asked = authorization_request_from(interaction.request)
-    try:
-        require_exact_redirect_uri(asked.redirect_uri, client)
-    except ProtocolError as error:
-        raise Unanswerable("address", error, client) from error
+    require_still_registered(asked, client)
     entrance = await find_entrance(db, session_secret, client, now)
-    return Visit(asked, client, browser, entrance, interaction, interaction.opened_at).speaks_to(request)
+    visit = Visit(asked, client, browser, entrance, interaction, interaction.opened_at, interaction.pushed)
+    return visit.speaks_to(request)
 
 
 async def _held(

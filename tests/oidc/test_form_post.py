@@ -1,12 +1,14 @@
 """`response_mode=form_post`: the answer in a form that sends itself (OAuth 2.0 Form Post Response Mode)."""
 
+from typing import Any
+
 import pytest
 from town import ISSUER, Citizen, Service, Shown, Town
 
 pytestmark = pytest.mark.anyio
 
 
-async def entered(town: Town, **registered: object) -> tuple[Service, Citizen]:
+async def entered(town: Town, **registered: Any) -> tuple[Service, Citizen]:
     """A service and a citizen who has agreed to it."""
     parks = await town.service(**registered)
     ada, _ = await town.citizen()

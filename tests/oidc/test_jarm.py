@@ -10,7 +10,7 @@ from town import ISSUER, Citizen, Service, Shown, Town
 pytestmark = pytest.mark.anyio
 
 
-async def entered(town: Town, **registered: object) -> tuple[Service, Citizen]:
+async def entered(town: Town, **registered: Any) -> tuple[Service, Citizen]:
     """A service that verifies ES256, and a citizen who has agreed to it."""
     parks = await town.service(**{"authorization_signed_response_alg": "ES256", **registered})
     ada, _ = await town.citizen()
