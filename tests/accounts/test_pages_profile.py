@@ -1,7 +1,5 @@
 """The citizen's own record, as they see and change it."""
 
-import asyncio
-
 import pytest
 from residents import resident, sign_in
 from town import ADA, Shown, Town
@@ -178,18 +176,6 @@ async def test_another_language_is_spoken_from_then_on(town):
     assert '<html lang="cy"' in (await browser.get("/account")).text
     refused = await browser.press(await browser.see(PROFILE + "/language"), "continue", language="<b>")
     assert refused.status_code == 400
-
-
-async def test_two_tabs_do_not_undo_each_other(town):
-    """R78: all claims are one value, and the account is locked while it changes."""
-    browser, account_id = await town.citizen()
-    name, birth = await browser.see(PROFILE + "/name"), await browser.see(PROFILE + "/birth-date")
-    day = {"birthdate-day": "27", "birthdate-month": "3", "birthdate-year": "1985"}
-
-    await asyncio.gather(browser.press(name, "continue", name="Ada King"), browser.press(birth, "continue", **day))
-
-    claims = await claims_of(town, account_id)
-    assert (claims.name, claims.birthdate) == ("Ada King", "1985-03-27")
 
 
 async def test_a_change_is_in_the_history_and_saving_the_same_is_not(town):

@@ -144,8 +144,11 @@ async def test_new_recovery_codes_replace_the_old_ones(town):
     assert (await other.press(second, "continue", code=codes[0])).status_code == 303
 
 
-async def test_the_last_second_authenticator_stays(town):
-    """R31, R22: a password alone is no way back, whatever else would be left."""
+@pytest.mark.parametrize("minimum", ["aal2", "aal1"])
+async def test_the_last_second_authenticator_stays(town, minimum):
+    """R31, R22: a password alone is no way back, also where it lets people in."""
+    if minimum == "aal1":
+        allow_password_alone(town)
     ada, browser = await resident(town), town.browser()
     await sign_in(town, browser, ada)
     remove = next(link for link in (await browser.see(SECURITY)).links if "/remove/app/" in link)
@@ -234,9 +237,11 @@ async def test_nobody_ends_anothers_session(town):
     await sign_in(town, browser, ada)
     await sign_in(town, other, eve)
     page = await browser.see("/account/sessions")
+    page.action = "/account/sessions"
 
-    await browser.press(page, "end", session=str((await session_of(town, other)).id))
+    answer = await browser.press(page, "end", session=str((await session_of(town, other)).id))
 
+    assert answer.headers["location"] == "/account/sessions?ended=yes"
     assert await session_of(town, other) is not None
 
 

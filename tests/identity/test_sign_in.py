@@ -181,6 +181,23 @@ async def test_signing_in_again_makes_the_time_new_and_reports_what_was_done_now
     assert set(raised.amr) == {"pwd", "otp", "mfa"}
 
 
+async def test_what_an_earlier_session_adds_nothing_to_makes_the_time_new(database, vault, ada, identity_policy, now):
+    """R20: a passkey is enough by itself, so its moment is the `auth_time`, and the code of before is not reported."""
+    async with database.begin() as db:
+        session_id, old = await begin_session(db, ada, ["pwd", "otp"], identity_policy, now)
+    later = now + timedelta(minutes=9)
+    session = await session_with(database, old, later)
+    one = await begun(database, vault, later, required_acr="aal2-phr")
+    one = await prove(database, vault, one, ada, "passkey_uv", now=later)
+
+    async with database.begin() as db:
+        completed = await finish(db, vault, identity_policy, one, session, later)
+
+    raised = await session_with(database, completed.secret, later)
+    assert (raised.id, raised.acr, raised.auth_time) == (session_id, "aal2-phr", later)
+    assert not {"pwd", "otp"} & set(raised.amr)
+
+
 async def test_another_persons_sign_in_ends_the_session_before(database, vault, ada, bob, identity_policy, now):
     """Only another account's sign-in ends the old session, and its services are told."""
     async with database.begin() as db:
