@@ -33,11 +33,14 @@ from identity.throttle import ThrottlePolicy
 from oidc.fetcher import Fetcher
 from oidc.protocol.capabilities import (
     BACKCHANNEL_LOGOUT,
+    JAR,
     JARM,
+    PAR,
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
     Capabilities,
 )
+from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
 from oidc.protocol.errors import ProtocolError
 from oidc.provider import Provider, ProviderPolicy, new_provider
 
@@ -46,8 +49,10 @@ TEMPLATE_FOLDERS = tuple(
     for package in ("accounts.pages", "identity.pages", "oidc.endpoints", "config.site")
 )
 
-FEATURES = frozenset({BACKCHANNEL_LOGOUT, JARM, SIGNED_USERINFO, SIGNED_INTROSPECTION})
+FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, SIGNED_USERINFO, SIGNED_INTROSPECTION})
 """What every deployment offers; what needs a setting is added where it is set."""
+
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS)
 
 
 class House:
@@ -158,6 +163,8 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             minimum_acr=settings.assurance.minimum,
             ui_locales=tuple(LANGUAGES),
             loopback_http=settings.is_throwaway,
+            service_scopes=settings.api.scopes,
+            grant_types=GRANT_TYPES,
             response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
             features=FEATURES,
         ),

@@ -11,6 +11,8 @@ import msgspec
 
 PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
+LISTS = ("trusted", "levels", "scopes")
+"""Keys that hold lists: commas separate them outside TOML."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -99,6 +101,13 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "UTC"
 
 
+class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Scopes of APIs that services call in their own name (`client_credentials`); each client registers those it may
+    have, and no citizen is asked about them."""
+
+    scopes: tuple[str, ...] = ()
+
+
 class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A larger list of breached passwords: upper-case SHA-1 in hex, one a line, sorted, as Pwned Passwords is
     distributed (a `:count` may follow). It is searched on disk."""
@@ -123,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
+    api: ApiSettings = ApiSettings()
 
     @property
     def is_secure(self) -> bool:
@@ -192,8 +202,7 @@ def _put(tree: dict[str, Any], key: str, value: str) -> None:
         if not isinstance(inner, dict):
             raise SettingsError(f"{key}: {section} is a value, not a section")
         tree = inner
-    # The only lists are networks and level names: commas separate them outside TOML.
-    tree[last] = [part.strip() for part in value.split(",") if part.strip()] if last in ("trusted", "levels") else value
+    tree[last] = [part.strip() for part in value.split(",") if part.strip()] if last in LISTS else value
 
 
 def _with_driver(url: str) -> str:

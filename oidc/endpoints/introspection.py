@@ -25,6 +25,7 @@ from oidc.protocol.introspection import (
 from oidc.protocol.token_response import NO_STORE
 from oidc.provider import Provider
 from oidc.refresh_token import find_refresh_facts
+from oidc.service_token import find_service_facts
 
 
 @post("/introspect", status_code=200, opt={"csrf": False}, exception_handlers=ERRORS)
@@ -38,7 +39,11 @@ async def introspection(
     """For clients that authenticate. Whatever is not a live token that the caller may see is inactive, all alike."""
     client, parameters = await calling_client(request, db, store, provider, now, may_be_public=False)
     token = parameters.require("token")
-    facts = await find_facts(db, token, now) or await find_refresh_facts(db, token, now)
+    facts = (
+        await find_facts(db, token, now)
+        or await find_refresh_facts(db, token, now)
+        or await find_service_facts(db, token, now)
+    )
     visible = facts is not None and may_see(client.client_id, (), facts)
     answer = introspection_response(facts, provider.issuer) if facts is not None and visible else INACTIVE
     algorithm = client.metadata.introspection_signed_response_alg

@@ -16,6 +16,7 @@ from oidc.endpoints.errors import ERRORS
 from oidc.protocol.token_response import NO_STORE
 from oidc.provider import Provider
 from oidc.refresh_token import revoke_by_refresh_token
+from oidc.service_token import revoke_service_token
 
 
 @post("/revoke", status_code=200, opt={"csrf": False}, exception_handlers=ERRORS)
@@ -30,8 +31,9 @@ async def revocation(
     or another client's, is answered alike and left as it is (section 2.2); a wrong hint costs nothing."""
     client, parameters = await calling_client(request, db, store, provider, now)
     token = parameters.require("token")
-    if not await revoke_by_refresh_token(db, token, client.client_id, now):
-        await revoke_access_token(db, token, client.client_id, now)
+    for revoke in (revoke_by_refresh_token, revoke_access_token, revoke_service_token):
+        if await revoke(db, token, client.client_id, now):
+            break
     return Response(b"", status_code=200, headers={**NO_STORE, **ANYONE}, media_type="application/json")
 
 

@@ -14,11 +14,11 @@ from oidc.client import RegisteredClient
 from oidc.client_authentication import authenticate
 from oidc.endpoints.cors import ANYONE, preflight
 from oidc.endpoints.errors import CLIENT, ERRORS, json_response
-from oidc.endpoints.grants import authorization_code, refresh_token
+from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token
 from oidc.endpoints.grants.granted import Exchange, Granted
 from oidc.key_ring import Keys
 from oidc.protocol.client import require_grant_type
-from oidc.protocol.client_metadata import AUTHORIZATION_CODE, REFRESH_TOKEN
+from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
 from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, ProtocolError
 from oidc.protocol.id_token import half_hash, id_token_claims
 from oidc.protocol.token_request import TokenRequest, read_token_request
@@ -29,6 +29,7 @@ from oidc.release import claims_of_grant
 EXCHANGES: dict[str, Exchange] = {
     AUTHORIZATION_CODE: authorization_code.exchange,
     REFRESH_TOKEN: refresh_token.exchange,
+    CLIENT_CREDENTIALS: client_credentials.exchange,
 }
 
 
@@ -50,7 +51,7 @@ async def token(
     exchange = allowed_exchange(asked, client)
     keys = await provider.keys.current(db, now)
     keys.signer(client.metadata.id_token_signed_response_alg)  # where there is none, nothing shall be spent in vain
-    granted = await exchange(db, vault, provider.policy, client, asked.parameters, now)
+    granted = await exchange(db, vault, provider, client, asked.parameters, now)
     return await answered(db, vault, provider, client, keys, granted, now)
 
 
@@ -74,11 +75,12 @@ async def answered(
 ) -> Response[bytes]:
     """The ID token, signed outside the transaction, and the answer."""
     grant, tokens, policy = granted.grant, granted.tokens, provider.policy
-    is_openid = "openid" in tokens.scopes
-    claims = await claims_of_grant(db, vault, grant, "id_token", tokens.scopes, now) if is_openid else {}
-    await db.commit()
     id_token = None
-    if is_openid:
+    if grant is None or "openid" not in tokens.scopes:
+        await db.commit()
+    else:
+        claims = await claims_of_grant(db, vault, grant, "id_token", tokens.scopes, now)
+        await db.commit()
         algorithm = client.metadata.id_token_signed_response_alg
         body = id_token_claims(
             issuer=provider.issuer,
@@ -102,6 +104,7 @@ async def answered(
         scope=tokens.scopes,
         id_token=id_token,
         refresh_token=tokens.refresh_token,
+        more=granted.more,
     )
     return json_response(members, {**NO_STORE, **ANYONE})
 

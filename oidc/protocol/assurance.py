@@ -43,3 +43,18 @@ def assurance_for(request: AuthorizationRequest, capabilities: Capabilities) -> 
     minimum = levels.index(capabilities.minimum_acr)
     required = max(minimum, levels.index(known[0])) if known else minimum
     return Assurance(levels[required], levels, tuple(known) if essential else ())
+
+
+def level_for(acr_values: tuple[str, ...], capabilities: Capabilities) -> str:
+    """The level to reach where a citizen answers on another device (RFC 8628, CIBA Core section 7.1): the lowest of
+    those asked for that we know, and never less than the deployment's minimum."""
+    levels = capabilities.acr_values
+    minimum = levels.index(capabilities.minimum_acr)
+    known = [levels.index(level) for level in levels if level in acr_values]
+    return levels[max(minimum, *known[:1])] if known else levels[minimum]
+
+
+def meets(reached: str, required: str, capabilities: Capabilities) -> bool:
+    """Whether a session's level does. One that we do not know does not (R75)."""
+    levels = capabilities.acr_values
+    return reached in levels and levels.index(reached) >= levels.index(required)

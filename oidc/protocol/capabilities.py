@@ -48,6 +48,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     issuer: str
     scopes: tuple[str, ...] = STANDARD_SCOPES
+    # Of APIs that services call in their own name; no citizen is ever asked about them.
+    service_scopes: tuple[str, ...] = ()
     acr_values: tuple[str, ...] = ("aal1", "aal2", "aal2-phr", "aal3")
     minimum_acr: str = "aal2"
     ui_locales: tuple[str, ...] = ("en",)

@@ -211,7 +211,7 @@ def logout_belongs_to_the_service(metadata: ClientMetadata, capabilities: Capabi
 def values_are_known(metadata: ClientMetadata, capabilities: Capabilities) -> Problems:
     """Scopes, levels and types that this provider has; a misspelt one would fail at the first citizen instead."""
     lists = (
-        ("scope", metadata.scope or (), capabilities.scopes),
+        ("scope", metadata.scope or (), (*capabilities.scopes, *capabilities.service_scopes)),
         ("default_acr_values", metadata.default_acr_values, capabilities.acr_values),
         ("authorization_details_types", metadata.authorization_details_types, capabilities.authorization_details_types),
     )

@@ -49,7 +49,7 @@ def discovery_document(capabilities: Capabilities, endpoints: Endpoints) -> dict
     signing = list(capabilities.client_assertion_algorithms)
     document: dict[str, Any] = {"issuer": capabilities.issuer, **msgspec.to_builtins(endpoints)}
     document |= {
-        "scopes_supported": list(capabilities.scopes),
+        "scopes_supported": [*capabilities.scopes, *capabilities.service_scopes],
         "response_types_supported": ["code"],
         "response_modes_supported": list(capabilities.response_modes),
         "grant_types_supported": list(capabilities.grant_types),

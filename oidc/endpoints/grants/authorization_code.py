@@ -9,17 +9,17 @@ from oidc.client import RegisteredClient
 from oidc.endpoints.grants.granted import Granted
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_code_grant
-from oidc.provider import ProviderPolicy
+from oidc.provider import Provider
 
 
 async def exchange(
     db: Transaction,
     vault: Vault,
-    policy: ProviderPolicy,
+    provider: Provider,
     client: RegisteredClient,
     parameters: Parameters,
     now: datetime,
 ) -> Granted:
     """Redeem the code. A refresh token goes to who is registered for that grant type."""
-    redeemed = await redeem(db, policy, client, read_code_grant(parameters), now)
+    redeemed = await redeem(db, provider.policy, client, read_code_grant(parameters), now)
     return Granted(redeemed.grant, redeemed.tokens, redeemed.nonce)

@@ -1,7 +1,7 @@
 """What a grant type hands back to the token endpoint, and how it is called."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,15 +11,17 @@ from oidc.client import RegisteredClient
 from oidc.grant import GrantView
 from oidc.issuance import NewTokens
 from oidc.protocol.parameters import Parameters
-from oidc.provider import ProviderPolicy
+from oidc.provider import Provider
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """The grant that was used, and tokens that are written down."""
+    """The grant that was used (None where no citizen stands behind it), tokens that are written down, and what the
+    answer says besides."""
 
-    grant: GrantView
+    grant: GrantView | None
     tokens: NewTokens
     nonce: str | None = None
+    more: dict[str, Any] = {}
 
 
 class Exchange(Protocol):
@@ -29,7 +31,7 @@ class Exchange(Protocol):
         self,
         db: Transaction,
         vault: Vault,
-        policy: ProviderPolicy,
+        provider: Provider,
         client: RegisteredClient,
         parameters: Parameters,
         now: datetime,

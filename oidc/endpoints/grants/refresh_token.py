@@ -8,18 +8,18 @@ from oidc.client import RegisteredClient
 from oidc.endpoints.grants.granted import Granted
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_refresh_grant
-from oidc.provider import ProviderPolicy
+from oidc.provider import Provider
 from oidc.refresh_token import refresh
 
 
 async def exchange(
     db: Transaction,
     vault: Vault,
-    policy: ProviderPolicy,
+    provider: Provider,
     client: RegisteredClient,
     parameters: Parameters,
     now: datetime,
 ) -> Granted:
     """Rotate the token. The ID token beside it speaks of the first sign-in and has no nonce (Core section 12.2)."""
-    refreshed = await refresh(db, vault, policy, client, read_refresh_grant(parameters), now)
+    refreshed = await refresh(db, vault, provider.policy, client, read_refresh_grant(parameters), now)
     return Granted(refreshed.grant, refreshed.tokens)

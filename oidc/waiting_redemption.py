@@ -1,0 +1,86 @@
+"""Polling for a request that waits for its citizen, and redeeming it once (RFC 8628 section 3.5, CIBA Core 11)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Integer, Uuid, bindparam, select, update
+
+from accounts.database import AT, Transaction, digest, new_secret
+from oidc.client import RegisteredClient
+from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
+from oidc.issuance import NewTokens, Spending, new_access_token
+from oidc.protocol.client_metadata import REFRESH_TOKEN
+from oidc.protocol.errors import INVALID_GRANT, ProtocolError
+from oidc.protocol.polling import Waiting, poll
+from oidc.provider import ProviderPolicy
+from oidc.refresh_token import RefreshToken, with_refresh_token
+from oidc.waiting_request import IS_PRESENTED, Kind, WaitingRequest
+
+UNKNOWN = "The code is not valid."
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    """What the citizen's answer was worth."""
+
+    grant: GrantView
+    tokens: NewTokens
+
+
+async def redeem_waiting(
+    db: Transaction, policy: ProviderPolicy, client: RegisteredClient, kind: Kind, secret: str, now: datetime
+) -> Redeemed:
+    """Tokens, once the citizen has agreed; until then, and when the client asks too often, the refusal that says so.
+
+    Of many polls that race, the database lets one redeem. One more afterwards can only be a copy, and revokes what the
+    first one gave, as with a code. Another client's secret is no secret here.
+    """
+    presented: dict[str, Any] = {"presented": digest(secret), "by": client.client_id, "kind": kind}
+    row = await db.first(_PRESENTED, presented)
+    if row is None:
+        raise ProtocolError(INVALID_GRANT, UNKNOWN)
+    if row.redeemed_at is not None:
+        await revoke_grant(db, row.grant_id, "code_replayed", now)
+        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="redeemed twice")
+    waiting = Waiting(row.expires_at, timedelta(seconds=row.interval), row.polled_at, row.answer)
+    polled = poll(waiting, now)
+    if polled.refusal is not None:
+        await db.execute(_POLLED, {"request_id": row.id, "every": int(polled.interval.total_seconds()), "at": now})
+        raise polled.refusal
+    found = await db.first(_STANDING, {"grant_id": row.grant_id, "at": now})
+    if found is None:
+        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="the grant does not stand")
+    grant = grant_view(found)
+    tokens = new_access_token(policy, grant.scopes, now)
+    if client.uses(REFRESH_TOKEN):
+        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now)
+    if not await _REDEMPTION.into(db, presented, tokens, now):
+        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="lost a race")
+    return Redeemed(grant, tokens)
+
+
+_PRESENTED = select(
+    WaitingRequest.id,
+    WaitingRequest.expires_at,
+    WaitingRequest.interval,
+    WaitingRequest.polled_at,
+    WaitingRequest.answer,
+    WaitingRequest.grant_id,
+    WaitingRequest.redeemed_at,
+).where(IS_PRESENTED)
+_POLLED = (
+    update(WaitingRequest)
+    .where(WaitingRequest.id == bindparam("request_id", type_=Uuid()))
+    .values(polled_at=AT, interval=bindparam("every", type_=Integer()))
+)
+_STANDING = leaning(select(*GRANT_COLUMNS).select_from(Grant)).where(
+    Grant.id == bindparam("grant_id", type_=Uuid()), stands()
+)
+_REDEMPTION = Spending(
+    update(WaitingRequest)
+    .where(IS_PRESENTED, WaitingRequest.redeemed_at.is_(None), WaitingRequest.answer == "granted")
+    .where(WaitingRequest.expires_at > AT, standing_grant(WaitingRequest.grant_id))
+    .values(redeemed_at=AT)
+    .returning(WaitingRequest.grant_id, WaitingRequest.client_id),
+    RefreshToken,
+)
