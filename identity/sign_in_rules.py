@@ -89,12 +89,14 @@ def needed(
     proved = proven(sign_in, session, now)
     if standing is None or not proved.methods or standing.state == "closed":
         return "first"
-    if sign_in.codes == "shown":
-        return "codes"
     having = standing.authenticators
     wanted = wanted_level(sign_in, having, policy)
+    # They are shown to nobody who has not proved all that the account demands: each of them is a second proof.
+    level = reached(proved.methods, policy.assurance)
+    if sign_in.codes == "shown" and meets(level, own_level(having, policy), policy.assurance):
+        return "codes"
     is_enrolling = standing.state == "enrolling" and not (having.totps or having.passkeys)
-    if not is_enrolling and meets(reached(proved.methods, policy.assurance), wanted, policy.assurance):
+    if not is_enrolling and meets(level, wanted, policy.assurance):
         return "codes" if standing.state == "enrolling" else "done"
     if not is_enrolling and can_reach(having, wanted, policy.assurance):
         return "second"

@@ -168,6 +168,13 @@ def test_codes_that_are_shown_are_saved_first():
     assert step(sign_in("pwd", "otp", codes="saved"), FULL) == "done"
 
 
+def test_a_password_alone_leads_to_no_recovery_codes():
+    """R20, R45: a recovery code is a second factor, so making new ones asks for one; also where the sign-in that set
+    up the first ones is come back to when its own proofs have lapsed."""
+    assert step(sign_in("pwd", codes="shown"), FULL) == "second"
+    assert step(sign_in("pwd", codes="shown"), FULL, state="enrolling") == "second"
+
+
 def test_a_closed_account_is_nobody():
     """What was proved of it leads nowhere."""
     assert step(sign_in("pwd", "otp"), FULL, state="closed") == "first"
