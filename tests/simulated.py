@@ -106,15 +106,15 @@ def simulator(
              f"--clients={folder / 'clients.json'}", *options],
             stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+    running = Simulator(process, f"http://localhost:{port}", f"http://127.0.0.1:{control}")
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line == f"ready http://localhost:{port}\n", (folder / "log").read_text()[-2000:]
-        running = Simulator(process, f"http://localhost:{port}", f"http://127.0.0.1:{control}")
         yield running
+    finally:
         for browser in running.browsers:
             browser.close()
-    finally:
         if process.poll() is None:
             process.kill()
         process.wait(20)
