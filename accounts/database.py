@@ -3,10 +3,11 @@
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, cast, overload
 from uuid import UUID
 
 from sqlalchemy import BindParameter, CursorResult, DateTime, Dialect, Executable, MetaData, Row, Text, bindparam
@@ -15,6 +16,8 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
+
+from accounts.hot_statement import HotStatements, Ran
 
 metadata = MetaData(
     naming_convention={
@@ -86,6 +89,16 @@ def digest(secret: str | bytes) -> bytes:
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).digest()
 
 
+@cache
+def _hot_statements(engine: AsyncEngine) -> HotStatements:
+    return HotStatements(engine.dialect)
+
+
+def _driver_of(connection: AsyncConnection) -> Any:
+    """psycopg's own connection, which SQLAlchemy's pool holds for us."""
+    return cast(Any, connection.sync_connection).connection.driver_connection
+
+
 class Transaction:
     """The transaction of one request, begun at its first write and finished before the answer leaves.
 
@@ -105,33 +118,59 @@ class Transaction:
             self._connection = await self._engine.connect()
         return self._connection
 
+    async def _say(self, what: str) -> None:
+        connection = await self._connect()
+        if self.dialect == "postgresql":
+            await _driver_of(connection).execute(what.encode())
+        else:
+            await connection.exec_driver_sql(what)
+
     async def begin(self) -> None:
         """Begin now; needed by hand only before a locking read or raw statements."""
-        connection = await self._connect()
         if not self._begun:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN")
+            await self._say("BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN")
             self._begun = True
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Run a statement; the first one that writes begins the transaction."""
+    @overload
+    async def execute(self, statement: Executable) -> CursorResult[Any]: ...
+
+    @overload
+    async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> Ran: ...
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any] | Ran:
+        """Run a statement; the first one that writes begins the transaction.
+
+        With parameters it is a hot statement, one that a module built once: on PostgreSQL it goes to the driver itself.
+        """
         if getattr(statement, "is_dml", False):
             await self.begin()
-        result = await (await self._connect()).execute(statement, parameters)
+        connection = await self._connect()
+        if parameters is not None and self.dialect == "postgresql":
+            hot = _hot_statements(self._engine).of(statement, parameters.keys())
+            return await hot.run(_driver_of(connection), parameters)
+        result = await connection.execute(statement, parameters)
         if not isinstance(result, CursorResult):
             raise TypeError("only statements with a cursor are run here")
-        return result
+        if parameters is None:
+            return result
+        return Ran(result.rowcount, result.all() if result.returns_rows else ())
 
-    async def first(self, statement: Executable, parameters: Any = None) -> Row[Any] | None:
-        """The first row, or None."""
-        return (await self.execute(statement, parameters)).first()
+    async def first(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The first row, or None; with parameters a hot statement."""
+        if parameters is None:
+            return (await self.execute(statement)).first()
+        return next(iter((await self.execute(statement, parameters)).rows), None)
 
-    async def all(self, statement: Executable, parameters: Any = None) -> Sequence[Row[Any]]:
+    async def all(self, statement: Executable) -> Sequence[Row[Any]]:
         """Every row."""
-        return (await self.execute(statement, parameters)).all()
+        return (await self.execute(statement)).all()
 
-    async def scalar(self, statement: Executable, parameters: Any = None) -> Any:
-        """The first column of the first row, or None."""
-        return (await self.execute(statement, parameters)).scalar()
+    async def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None; with parameters a hot statement."""
+        row = await self.first(statement, parameters)
+        return None if row is None else row[0]
 
     async def alone(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run one writing statement as its own transaction: committed when this returns, whatever follows."""
@@ -146,13 +185,13 @@ class Transaction:
         """Keep what was written."""
         if self._begun and self._connection is not None:
             self._begun = False
-            await self._connection.exec_driver_sql("COMMIT")
+            await self._say("COMMIT")
 
     async def rollback(self) -> None:
         """Keep nothing of what was written since the last commit."""
         if self._begun and self._connection is not None:
             self._begun = False
-            await self._connection.exec_driver_sql("ROLLBACK")
+            await self._say("ROLLBACK")
 
     async def pause(self) -> None:
         """Commit and give the connection back, so that slow work (Argon2, a fetch) holds none."""
