@@ -137,7 +137,7 @@ async def test_a_disabled_client_is_unknown(town: Town) -> None:
         ({"prompt": "none login"}, "invalid_request"),
         ({"claims": "{"}, "invalid_request"),
         ({"id_token_hint": "not.a.token"}, "invalid_request"),
-        ({"request": "e.e."}, "request_not_supported"),
+        ({"request": "e.e."}, "invalid_request_object"),
     ],
 )
 async def test_every_other_error_goes_back_with_state_and_iss(
