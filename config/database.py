@@ -11,14 +11,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 def open_engine(url: str, pool_size: int = 10, *, durable: bool = True) -> AsyncEngine:
     """An engine for `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://...`. `durable=False` (demo, simulator) lets
     SQLite lose its last transactions when the machine, not the process, dies."""
+    # An error's text would carry a statement's parameters into the log (R66).
+    common = {"isolation_level": "AUTOCOMMIT", "pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
     if url.startswith("sqlite"):
-        engine = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_size=pool_size, max_overflow=0)
+        engine = create_async_engine(url, **common)
         event.listen(engine.sync_engine, "connect", _prepare_durable if durable else _prepare_quick)
         event.listen(engine.sync_engine, "invalidate", _roll_back_before_closing)
         return engine
-    return create_async_engine(
-        url, isolation_level="AUTOCOMMIT", pool_size=pool_size, max_overflow=0, pool_timeout=5, pool_pre_ping=False
-    )
+    return create_async_engine(url, **common, pool_timeout=5)
 
 
 def _prepare_durable(connection: Any, _: ConnectionPoolEntry) -> None:
