@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from services import Backend
+from sqlalchemy import select
 
 from accounts.account import open_account
 from accounts.database import Database, Transaction
@@ -19,6 +20,7 @@ from config.database import open_engine
 from config.store import open_store
 
 T = TypeVar("T")
+POOL = 20
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ def vault() -> Vault:
 @pytest.fixture
 async def database(backend: Backend) -> AsyncIterator[Database]:
     """Empty, with every table; SQLite and PostgreSQL in turn. Enough connections for a real race."""
-    engine = open_engine(backend.database_url, 20, durable=False)
+    engine = open_engine(backend.database_url, POOL, durable=False)
     yield Database(engine, keep=(Refusal,))
     await engine.dispose()
 
@@ -78,14 +80,16 @@ async def bob(database: Database, vault: Vault, now: datetime) -> Person:
 
 
 async def race(database: Database, attempt: Callable[[Transaction], Awaitable[T]], times: int = 100) -> list[T]:
-    """Make the same attempt many times at once, each as a request of its own on its own connection."""
-    gate, lanes = asyncio.Event(), asyncio.Semaphore(60)  # the store has 64 connections
+    """Make the same attempt many times, each as a request of its own: the first twenty start in the same moment with a
+    connection in hand (without that, one gets ahead while the others still connect), the rest as connections come."""
+    at_once = min(times, POOL)
+    lanes, start = asyncio.Semaphore(at_once), asyncio.Barrier(at_once)
 
-    async def one() -> T:
-        await gate.wait()
+    async def one(number: int) -> T:
         async with lanes, database.begin() as db:
+            await db.scalar(select(1))
+            if number < at_once:
+                await start.wait()
             return await attempt(db)
 
-    running = [asyncio.create_task(one()) for _ in range(times)]
-    gate.set()
-    return await asyncio.gather(*running)
+    return await asyncio.gather(*(one(number) for number in range(times)))

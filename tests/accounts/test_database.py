@@ -282,7 +282,8 @@ async def test_whatever_ends_a_request_its_connection_comes_back_clean(single, d
             await asyncio.sleep(0)
         await asyncio.sleep(turns % 4 / 1000)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        [outcome] = await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(outcome, asyncio.CancelledError), "what ended the request is what is reported"
         async with asyncio.timeout(10):
             assert await count(single) == 0
             async with database.begin() as db:  # no lock stands in the way of another connection
