@@ -112,16 +112,22 @@ def provider(
     folder: Path, backend: Backend, clients: Sequence[Mapping[str, Any]], *options: str, people: int = 4
 ) -> Iterator[tuple[Simulator, list[Visitor]]]:
     """The simulator with these clients, and people with a browser each."""
-    seeds = [pyotp.random_base32() for _ in range(people)]
+    seeds, text = people_of(people)
+    options = ("--setting=throttle.per_address=100000", *options_of(backend), *options)
+    with simulator(folder, *options, people=text, clients=clients) as running:
+        yield running, [Visitor(running, f"person{n}", seed) for n, seed in enumerate(seeds)]
+
+
+def people_of(count: int) -> tuple[list[str], str]:
+    """The seeds of `person0`, `person1`, ... and the text of their people.toml."""
+    seeds = [pyotp.random_base32() for _ in range(count)]
     text = "\n".join(
         f'[[people]]\nhandle = "person{n}"\nemail = "person{n}@example.org"\npassword = "{PASSWORD}"\n'
         f'totp = "{seed}"\nrecovery_codes = ["code-one-of-{n}", "code-two-of-{n}"]\n[people.claims]\n'
         'name = "Ada Lovelace"\n'
         for n, seed in enumerate(seeds)
     )
-    options = ("--setting=throttle.per_address=100000", *options_of(backend), *options)
-    with simulator(folder, *options, people=text, clients=clients) as running:
-        yield running, [Visitor(running, f"person{n}", seed) for n, seed in enumerate(seeds)]
+    return seeds, text
 
 
 def registered(client_id: str, secret: str | None = None, **metadata: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The servers that tests talk to: private, one of each for all workers, started when a test first asks.
 
 Fixtures: `backend` (the test runs on SQLite + memory and on PostgreSQL + Redis), `empty_backend` (without tables),
-`module_backend` (one for a module), `postgres_redis` (the servers alone), `redis_url`, `chromium`, `browser`.
+`module_backend` (one for a module), `postgres_redis` and `module_postgres_redis` (the servers alone), `redis_url`,
+`chromium`, `browser`.
 """
 
 import fcntl
@@ -88,6 +89,12 @@ def postgres_redis(tmp_path: Path) -> Iterator[Backend]:
 def module_backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """`backend` for all tests of a module together, where starting what stands on it is slow."""
     yield from _backend(request.param, tmp_path_factory.mktemp("backend"), migrated=True)
+
+
+@pytest.fixture(scope="module")
+def module_postgres_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """`postgres_redis` for all tests of a module together."""
+    yield from _backend(POSTGRES, tmp_path_factory.mktemp("backend"), migrated=True)
 
 
 @pytest.fixture
