@@ -42,7 +42,10 @@ from oidc.protocol.capabilities import (
 )
 from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
 from oidc.protocol.errors import ProtocolError
+from oidc.protocol.keys import read_key_set
+from oidc.protocol.strict_json import json_object
 from oidc.provider import Provider, ProviderPolicy, new_provider
+from oidc.registration import RegistrationPolicy
 
 TEMPLATE_FOLDERS = tuple(
     Path(str(files(package) / "templates"))
@@ -154,6 +157,26 @@ def _password_policy(settings: Settings, *words: str) -> PasswordPolicy:
     return PasswordPolicy(context_words=words, breached_file=path)
 
 
+def _registration(settings: Settings) -> RegistrationPolicy:
+    chosen = settings.registration
+    keys = {}
+    if chosen.mode == "software_statement":
+        try:
+            keys = json_object(Path(chosen.statement_keys).read_bytes()) or {}
+        except OSError as error:
+            raise SettingsError(f"registration.statement_keys: cannot be read ({error.strerror})") from None
+        if not read_key_set(keys):
+            raise SettingsError("registration.statement_keys: holds no public key that can be used")
+    return RegistrationPolicy(
+        mode=chosen.mode,
+        require_pkce=chosen.require_pkce,
+        per_address=chosen.per_address,
+        max_clients=chosen.max_clients,
+        statement_issuer=chosen.statement_issuer,
+        statement_keys=keys,
+    )
+
+
 def _provider(settings: Settings, vault: Vault) -> Provider:
     lifetime = settings.lifetime
     return new_provider(
@@ -173,6 +196,7 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             access_token=timedelta(seconds=lifetime.access_token),
             id_token=timedelta(seconds=lifetime.id_token),
             refresh_token=timedelta(seconds=lifetime.refresh_token),
+            registration=_registration(settings),
         ),
         vault,
         Fetcher(allow_loopback=settings.is_throwaway),

@@ -101,6 +101,20 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "UTC"
 
 
+class RegistrationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether programs may register clients at /connect/register: `off`, `open`, `initial_token` (who was invited by
+    `identity client invite`) or `software_statement` (signed by `statement_issuer` with a key of the JSON Web Key set
+    in the file `statement_keys`). `require_pkce` is false only where a certification plan asks for it. `per_address`
+    counts an hour's registrations, `max_clients` all there may be."""
+
+    mode: Literal["off", "open", "initial_token", "software_statement"] = "off"
+    require_pkce: bool = True
+    per_address: int = 20
+    max_clients: int = 1000
+    statement_issuer: str = ""
+    statement_keys: str = ""
+
+
 class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Scopes of APIs that services call in their own name (`client_credentials`); each client registers those it may
     have, and no citizen is asked about them."""
@@ -133,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
     api: ApiSettings = ApiSettings()
+    registration: RegistrationSettings = RegistrationSettings()
 
     @property
     def is_secure(self) -> bool:
@@ -251,6 +266,13 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("store.url: memory:// or redis://host:port/number")
     if settings.store.url == "memory://" and settings.listen.workers > 1:
         problems.append("store.url: more than one worker needs a shared store (redis://...)")
+    if settings.registration.mode == "software_statement" and not (
+        settings.registration.statement_issuer and settings.registration.statement_keys
+    ):
+        problems.append("registration.statement_issuer, registration.statement_keys: must be set in this mode")
+    for key in ("per_address", "max_clients"):
+        if getattr(settings.registration, key) < 1:
+            problems.append(f"registration.{key}: at least 1")
     for network in settings.proxy.trusted:
         try:
             ip_network(network)

@@ -12,11 +12,13 @@ from oidc.fetcher import Fetcher
 from oidc.key_ring import KeyRing
 from oidc.protocol.capabilities import PAR, Capabilities
 from oidc.protocol.metadata import Endpoints, discovery_document
+from oidc.registration import RegistrationPolicy
 from oidc.revision import Revisions
 
 
 class ProviderPolicy(msgspec.Struct, frozen=True):
-    """How long things live. RFC 9700 and FAPI 2.0 section 5.3.2.1 ask for short-lived codes and access tokens."""
+    """How long things live, and who may register. RFC 9700 and FAPI 2.0 section 5.3.2.1 ask for short-lived codes and
+    access tokens."""
 
     code: timedelta = timedelta(seconds=60)
     """At most 60 s (R4)."""
@@ -30,6 +32,7 @@ class ProviderPolicy(msgspec.Struct, frozen=True):
     """How long a rotated refresh token still answers with the same successor; at most 10 s (R8)."""
     grant: timedelta = timedelta(days=365)
     """After this the citizen is asked again, however busy the service is."""
+    registration: RegistrationPolicy = RegistrationPolicy()
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ class Provider(msgspec.Struct, frozen=True):
         return self.capabilities.issuer
 
 
-def endpoints_of(capabilities: Capabilities) -> Endpoints:
+def endpoints_of(capabilities: Capabilities, policy: ProviderPolicy) -> Endpoints:
     """Where our endpoints are: from the configured issuer, never from `Host` (R71)."""
     issuer = capabilities.issuer
     return Endpoints(
@@ -59,6 +62,7 @@ def endpoints_of(capabilities: Capabilities) -> Endpoints:
         userinfo_endpoint=issuer + "/userinfo",
         jwks_uri=issuer + "/jwks",
         end_session_endpoint=issuer + "/end-session",
+        registration_endpoint=issuer + "/connect/register" if policy.registration.mode != "off" else None,
         revocation_endpoint=issuer + "/revoke",
         introspection_endpoint=issuer + "/introspect",
         pushed_authorization_request_endpoint=issuer + "/par" if capabilities.has(PAR) else None,
@@ -68,7 +72,7 @@ def endpoints_of(capabilities: Capabilities) -> Endpoints:
 def new_provider(capabilities: Capabilities, policy: ProviderPolicy, vault: Vault, fetcher: Fetcher) -> Provider:
     """A provider with empty caches."""
     revisions = Revisions()
-    endpoints = endpoints_of(capabilities)
+    endpoints = endpoints_of(capabilities, policy)
     return Provider(
         capabilities=capabilities,
         endpoints=endpoints,

@@ -1,6 +1,7 @@
 """Clients that registered themselves: who may change each, and the one-time invitations that let one in (RFC 7591)."""
 
 from datetime import datetime, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -8,6 +9,26 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, delete, fun
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, digest, new_id, new_secret
+from oidc.client import ClientRecord
+
+Mode = Literal["off", "open", "initial_token", "software_statement"]
+
+
+class RegistrationPolicy(msgspec.Struct, frozen=True):
+    """Whether programs may register clients, and how far that goes."""
+
+    mode: Mode = "off"
+    """`open`: anybody; `initial_token`: who was invited; `software_statement`: who brings one of a trusted issuer."""
+    require_pkce: bool = True
+    """Off, a confidential client that does not say otherwise is registered without (R3): certification plans send
+    none."""
+    per_address: int = 20
+    """Registrations from one address in an hour."""
+    max_clients: int = 1000
+    """All that registered themselves."""
+    statement_issuer: str = ""
+    statement_keys: dict[str, Any] = {}
+    """The key set of that issuer (RFC 7517)."""
 
 
 class Registration(Base):
@@ -84,11 +105,13 @@ async def keep_registration(
 
 
 async def registered_at(db: Transaction, client_id: str, token: str) -> datetime | None:
-    """When the client registered itself; None where this is not its token, whoever else's it is."""
+    """When the client registered itself; None where this is not its token, whoever else's it is, and
+    where it was disabled."""
     found: datetime | None = await db.scalar(
-        select(Registration.created_at).where(
-            Registration.client_id == client_id, Registration.token_digest == digest(token)
-        )
+        select(Registration.created_at)
+        .join(ClientRecord, ClientRecord.client_id == Registration.client_id)
+        .where(Registration.client_id == client_id, Registration.token_digest == digest(token))
+        .where(ClientRecord.disabled_at.is_(None))
     )
     return found
 

@@ -65,14 +65,19 @@ class Post:
 
 class Outside:
     """The network: services that take logout tokens, or do not. `answers` maps an address to a status, or to None for
-    one that does not answer."""
+    one that does not answer; `documents` are there to be fetched."""
 
     def __init__(self) -> None:
         self.answers: dict[str, int | None] = {}
+        self.documents: dict[str, bytes] = {}
+        self.fetched: list[str] = []
         self.received: list[tuple[str, dict[str, str]]] = []
 
     async def get(self, url: str) -> Fetched:
-        raise FetchFailed("nothing is there")
+        self.fetched.append(url)
+        if url not in self.documents:
+            raise FetchFailed("nothing is there")
+        return Fetched(200, self.documents[url])
 
     async def post_form(self, url: str, fields: dict[str, str]) -> Fetched:
         self.received.append((url, fields))
@@ -343,8 +348,10 @@ class Town:
 
 
 @asynccontextmanager
-async def new_town(database_url: str, **capabilities: Any) -> AsyncIterator[Town]:
-    """A town on an empty database."""
+async def new_town(
+    database_url: str, settings: dict[str, Any] | None = None, **capabilities: Any
+) -> AsyncIterator[Town]:
+    """A town on an empty database. `settings` are those of the house, `capabilities` replace what its provider can do."""
     clock, post, outside = Instant(), Post(), Outside()
     engine = open_engine(database_url, 10, durable=False)
     async with engine.begin() as connection:
@@ -352,7 +359,8 @@ async def new_town(database_url: str, **capabilities: Any) -> AsyncIterator[Town
     vault = Vault(VaultKeys(wrapping={1: b"w" * 32}, current=1, blind_index=b"b" * 32, pepper=b"p" * 32))
     database = Database(engine, keep=(Refusal, ProtocolError))
     store = MemoryStore(NOON - timedelta(days=1))
-    house = House(Settings(issuer=ISSUER), clock, database, store, vault, post)  # type: ignore[arg-type]
+    chosen = msgspec.convert({"issuer": ISSUER, **(settings or {})}, Settings)
+    house = House(chosen, clock, database, store, vault, post)  # type: ignore[arg-type]
     able = msgspec.structs.replace(house.provider.capabilities, **capabilities)
     house.provider = msgspec.structs.replace(house.provider, fetcher=outside, capabilities=able)
     town = Town(house, clock, post, outside)

@@ -120,3 +120,30 @@ async def _show(settings: "Settings", client_id: str) -> str:
         raise Plain(f"{client_id}: no such client; `identity client list` shows all")
     shown = {"client_id": found.client_id, "has_secret": found.has_secret, **registration_of(found.metadata)}
     return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
+
+
+@client.command()
+@with_settings
+@click.argument("note", metavar="WHOM")
+@click.option("--hours", type=click.IntRange(1, 24 * 30), default=24, show_default=True, help="How long it is good.")
+def invite(settings_file: Path | None, pairs: Sequence[str], note: str, hours: int) -> None:
+    """Let one client register itself, once: prints an initial access token (RFC 7591) for WHOM you name.
+
+    Needs registration.mode=initial_token. The token is kept nowhere.
+    """
+    with plain_errors():
+        token, until = asyncio.run(_invite(load(settings_file, pairs), note, hours))
+    click.echo(token)
+    click.echo(f"For one registration until {until}.", err=True)
+
+
+async def _invite(settings: "Settings", note: str, hours: int) -> tuple[str, str]:
+    from datetime import timedelta
+
+    from oidc.registration import invite
+
+    if settings.registration.mode != "initial_token":
+        raise Plain("registration.mode: is not initial_token, so nobody could use an invitation")
+    async with open_house(settings) as house, house.database.begin() as db:
+        invited = await invite(db, note, timedelta(hours=hours), house.clock.now())
+    return invited.token, f"{invited.expires_at:%Y-%m-%d %H:%M} UTC"

@@ -31,14 +31,19 @@ TABLE = Path(__file__).with_name("authorization_matrix.md")
 ROLES = ("nobody", "enrolling", "citizen", "fresh", "suspended", "another's", "client")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 WITHOUT_FORM_TOKEN = {
+    "DELETE /connect/register/{client_id}",
     "POST /authorize",
+    "POST /connect/register",
     "POST /end-session",
     "POST /introspect",
     "POST /revoke",
     "POST /token",
     "POST /userinfo",
+    "PUT /connect/register/{client_id}",
 }
 """Protocol endpoints, to which other sites send forms and programs speak; no cookie of ours gives them power."""
+SETTINGS = {"registration": {"mode": "open"}}
+"""So that doors which are off by default are open."""
 SIX_MINUTES = timedelta(minutes=6)
 """Longer than a sign-in is fresh (R30)."""
 OBJECTS = {"sign_in_id", "registration_id", "consent_id", "authenticator_id", "secret", "interaction", "session"}
@@ -169,7 +174,12 @@ class Trial:
         owner = await self.somebody("fresh") if role in ("another's", "client") else caller
         sources: dict[str, Callable[[], Awaitable[str]]] = {name: getattr(owner, name) for name in door.objects}
         values = {name: await source() for name, source in sources.items()}
-        values |= {"kind": "app", "file": await self._asset(), "new_address": new_address()}
+        values |= {
+            "kind": "app",
+            "client_id": self.service.client_id,
+            "file": await self._asset(),
+            "new_address": new_address(),
+        }
         form = {name: text.format(**values) for name, text in FORMS.get(door.path, {"action": "continue"}).items()}
         if door.path == "/authorize":
             form = self.service.fields(prompt="none")
@@ -260,7 +270,7 @@ def in_words(answer: httpx2.Response) -> str:
 
 @pytest.fixture
 async def trial(tmp_path: Path) -> AsyncIterator[Trial]:
-    async with new_town(f"sqlite+aiosqlite:///{tmp_path}/town.sqlite") as town:
+    async with new_town(f"sqlite+aiosqlite:///{tmp_path}/town.sqlite", SETTINGS) as town:
         yield Trial(town, await town.service(), await town.house.hasher.hash(PASSWORD))
 
 
