@@ -13,10 +13,12 @@ from uuid import UUID
 from sqlalchemy import BindParameter, CursorResult, DateTime, Dialect, Executable, MetaData, Row, Text, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
+from accounts.errors import Refusal
 from accounts.hot_statement import HotStatements, Ran
 
 metadata = MetaData(
@@ -114,8 +116,12 @@ class Transaction:
         self.dialect = engine.dialect.name
 
     async def _connect(self) -> AsyncConnection:
+        """The connection of this request. Raises Refusal("busy") when none becomes free in time."""
         if self._connection is None:
-            self._connection = await self._engine.connect()
+            try:
+                self._connection = await self._engine.connect()
+            except PoolTimeout as error:
+                raise Refusal("busy", status=503, retry_after=5, detail="no database connection is free") from error
         return self._connection
 
     async def _say(self, what: str) -> None:

@@ -292,6 +292,18 @@ async def test_whatever_ends_a_request_its_connection_comes_back_clean(single, d
 
 
 @anyio_test
+async def test_a_request_for_which_no_connection_becomes_free_is_told_to_come_back(single):
+    """503 with Retry-After and not 500: the service is busy, not broken."""
+    single.engine.pool._timeout = 0.05
+    async with single.begin() as held:
+        await held.scalar(COUNT)
+        with pytest.raises(Refusal) as refused:
+            async with single.begin() as db:
+                await db.scalar(COUNT)
+    assert (refused.value.reason, refused.value.status, refused.value.retry_after) == ("busy", 503, 5)
+
+
+@anyio_test
 async def test_a_request_that_did_nothing_took_no_connection(single):
     """A page that asks nothing of the database costs it nothing."""
     async with single.begin(), single.begin(), single.begin():
