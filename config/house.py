@@ -8,6 +8,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cryptography.x509 import Certificate, load_pem_x509_certificates
+
 from accounts.database import Database
 from accounts.errors import Refusal
 from accounts.notification import Message
@@ -31,10 +33,14 @@ from identity.policy import IdentityPolicy
 from identity.session import SESSION_ENDED, SessionPolicy
 from identity.throttle import ThrottlePolicy
 from oidc.fetcher import Fetcher
+from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import (
     BACKCHANNEL_LOGOUT,
+    CLIENT_AUTHENTICATION,
+    DPOP,
     JAR,
     JARM,
+    MTLS,
     PAR,
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
@@ -52,7 +58,7 @@ TEMPLATE_FOLDERS = tuple(
     for package in ("accounts.pages", "identity.pages", "oidc.endpoints", "config.site")
 )
 
-FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, SIGNED_USERINFO, SIGNED_INTROSPECTION})
+FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, DPOP, SIGNED_USERINFO, SIGNED_INTROSPECTION})
 """What every deployment offers; what needs a setting is added where it is set."""
 
 GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS)
@@ -157,6 +163,20 @@ def _password_policy(settings: Settings, *words: str) -> PasswordPolicy:
     return PasswordPolicy(context_words=words, breached_file=path)
 
 
+def _mutual_tls(settings: Settings) -> MutualTls | None:
+    chosen = settings.mutual_tls
+    if not chosen.enabled:
+        return None
+    authorities: tuple[Certificate, ...] = ()
+    if chosen.authorities:
+        try:
+            authorities = tuple(load_pem_x509_certificates(Path(chosen.authorities).read_bytes()))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"mutual_tls.authorities: {error}") from None
+    proxies = tuple(ip_network(network) for network in settings.proxy.trusted)
+    return MutualTls(proxies, authorities, chosen.address)
+
+
 def _registration(settings: Settings) -> RegistrationPolicy:
     chosen = settings.registration
     keys = {}
@@ -178,7 +198,7 @@ def _registration(settings: Settings) -> RegistrationPolicy:
 
 
 def _provider(settings: Settings, vault: Vault) -> Provider:
-    lifetime = settings.lifetime
+    lifetime, mutual_tls = settings.lifetime, _mutual_tls(settings)
     return new_provider(
         Capabilities(
             issuer=settings.issuer,
@@ -189,7 +209,8 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             service_scopes=settings.api.scopes,
             grant_types=GRANT_TYPES,
             response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
-            features=FEATURES,
+            features=FEATURES | ({MTLS} if mutual_tls else set()),
+            client_authentication_methods=(*CLIENT_AUTHENTICATION, *(mutual_tls.methods if mutual_tls else ())),
         ),
         ProviderPolicy(
             code=timedelta(seconds=lifetime.code),
@@ -197,7 +218,9 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             id_token=timedelta(seconds=lifetime.id_token),
             refresh_token=timedelta(seconds=lifetime.refresh_token),
             registration=_registration(settings),
+            dpop_nonce=settings.dpop.require_nonce,
         ),
         vault,
         Fetcher(allow_loopback=settings.is_throwaway),
+        mutual_tls,
     )

@@ -115,6 +115,24 @@ class RegistrationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     statement_keys: str = ""
 
 
+class DpopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether each DPoP proof must hold a nonce of ours (RFC 9449 section 8). One is offered with every answer; without
+    this, clients that do not know of nonces work as well."""
+
+    require_nonce: bool = False
+
+
+class MutualTlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Client certificates (RFC 8705), told by the proxies of `proxy.trusted` in the `Client-Cert` header (RFC 9440),
+    which they must remove from what clients send. `authorities` is a PEM file of those who issue certificates to
+    services; without it certificates are known by their key alone. `address` is where the proxies ask for one, like
+    https://mtls.account.example.gov, when that is not the issuer's own host."""
+
+    enabled: bool = False
+    authorities: str = ""
+    address: str = ""
+
+
 class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Scopes of APIs that services call in their own name (`client_credentials`); each client registers those it may
     have, and no citizen is asked about them."""
@@ -147,6 +165,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
     api: ApiSettings = ApiSettings()
+    dpop: DpopSettings = DpopSettings()
+    mutual_tls: MutualTlsSettings = MutualTlsSettings()
     registration: RegistrationSettings = RegistrationSettings()
 
     @property
@@ -273,6 +293,11 @@ def _problems(settings: Settings) -> list[str]:
     for key in ("per_address", "max_clients"):
         if getattr(settings.registration, key) < 1:
             problems.append(f"registration.{key}: at least 1")
+    if settings.mutual_tls.enabled and not settings.proxy.trusted:
+        problems.append("mutual_tls.enabled: needs proxy.trusted, the proxies whose word we take for a certificate")
+    address = urlsplit(settings.mutual_tls.address)
+    if settings.mutual_tls.address and (address.scheme != "https" or not address.hostname or address.path):
+        problems.append("mutual_tls.address: a URL like https://mtls.account.example.gov, without a path")
     for network in settings.proxy.trusted:
         try:
             ip_network(network)

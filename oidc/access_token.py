@@ -33,11 +33,8 @@ class AccessToken(Base):
 
 
 async def find_released(db: Transaction, token: str, now: datetime) -> Any:
-    """Everything userinfo needs, in one statement: a row with `scopes`, `client_id`, `sub` and `RELEASE_COLUMNS`; None
-    where the token is unknown or expired, or its grant does not stand.
-
-    A token that is bound to a key is not for those who only hold it (RFC 9449 section 7.1).
-    """
+    """Everything userinfo needs, in one statement: a row with `scopes`, `client_id`, `sub`, what the token is bound to,
+    and `RELEASE_COLUMNS`; None where the token is unknown or expired, or its grant does not stand."""
     return await db.first(_RELEASED, {"token": digest(token), "at": now})
 
 
@@ -90,14 +87,19 @@ _FACTS = leaning(select(*_FACT_COLUMNS).select_from(AccessToken).join(Grant, Gra
 )
 _RELEASED = with_sources(
     leaning(
-        select(AccessToken.scopes, AccessToken.client_id, Grant.sub, *RELEASE_COLUMNS)
+        select(
+            AccessToken.scopes,
+            AccessToken.client_id,
+            AccessToken.dpop_jkt,
+            AccessToken.certificate_thumbprint,
+            Grant.sub,
+            *RELEASE_COLUMNS,
+        )
         .select_from(AccessToken)
         .join(Grant, Grant.id == AccessToken.grant_id)
     )
 ).where(
     AccessToken.digest == bindparam("token", type_=LargeBinary()),
     AccessToken.expires_at > AT,
-    AccessToken.dpop_jkt.is_(None),
-    AccessToken.certificate_thumbprint.is_(None),
     stands(),
 )

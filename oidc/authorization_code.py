@@ -31,6 +31,7 @@ from oidc.protocol.pkce import verify_code_verifier
 from oidc.protocol.token_request import CodeGrant, require_same_redirect_uri
 from oidc.provider import ProviderPolicy
 from oidc.refresh_token import RefreshToken, with_refresh_token
+from oidc.sender import ANYONE, Sender, refresh_binding, require_bound_sender
 from oidc.subject import sid_of, subject_of
 
 
@@ -115,9 +116,14 @@ _INSERT = insert(AuthorizationCode)
 
 
 async def redeem(
-    db: Transaction, policy: ProviderPolicy, client: RegisteredClient, asked: CodeGrant, now: datetime
+    db: Transaction,
+    policy: ProviderPolicy,
+    client: RegisteredClient,
+    asked: CodeGrant,
+    now: datetime,
+    sender: Sender = ANYONE,
 ) -> RedeemedCode:
-    """Spend the code for tokens. Of many that race, the database lets one through.
+    """Spend the code for tokens, bound to who asks. Of many that race, the database lets one through.
 
     A code that exists is spent by whoever presents it, also by the wrong client, with the wrong redirect URI or with
     the wrong verifier: it has leaked or its owner is confused, and a second guess is worth more to a thief than to
@@ -135,14 +141,15 @@ async def redeem(
             raise ProtocolError(INVALID_GRANT, "The code is not valid.", detail="the code of another client")
         require_same_redirect_uri(asked.redirect_uri, row.redirect_uri)
         verify_code_verifier(row.code_challenge, asked.code_verifier)
+        require_bound_sender(sender, jkt=row.dpop_jkt, certificate=None)
     except ProtocolError:
         await db.execute(_SPEND, {**presented, "at": now})
         await revoke_grant(db, row.id, "code_misused", now)
         raise
     grant = grant_view(row)
-    tokens = new_access_token(policy, grant.scopes, now)
+    tokens = new_access_token(policy, grant.scopes, now, sender)
     if client.uses(REFRESH_TOKEN):
-        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now)
+        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))
     # What was read is asserted again: the code is unspent and its grant stands, or nothing is written.
     if not await _REDEMPTION.into(db, presented, tokens, now):
         await _revoke_if_replayed(db, client, presented, now)
@@ -153,7 +160,13 @@ async def redeem(
 _IS_PRESENTED = AuthorizationCode.digest == bindparam("presented", type_=LargeBinary())
 _IS_GOOD = _IS_PRESENTED & AuthorizationCode.redeemed_at.is_(None) & (AuthorizationCode.expires_at > AT)
 _PRESENTED = leaning(
-    select(AuthorizationCode.redirect_uri, AuthorizationCode.code_challenge, AuthorizationCode.nonce, *GRANT_COLUMNS)
+    select(
+        AuthorizationCode.redirect_uri,
+        AuthorizationCode.code_challenge,
+        AuthorizationCode.nonce,
+        AuthorizationCode.dpop_jkt,
+        *GRANT_COLUMNS,
+    )
     .select_from(AuthorizationCode)
     .join(Grant, Grant.id == AuthorizationCode.grant_id)
 ).where(_IS_GOOD, stands())

@@ -11,7 +11,9 @@ from accounts.database import Transaction, digest
 from accounts.store import Store
 from oidc.client import RegisteredClient
 from oidc.fetcher import FetchFailed
+from oidc.mutual_tls import Certificate, verify_certificate
 from oidc.protocol.client_assertion import UsedAssertion, verify_client_assertion
+from oidc.protocol.client_metadata import TLS_CLIENT_AUTH
 from oidc.protocol.errors import INVALID_CLIENT, ProtocolError
 from oidc.protocol.jwt import SKEW
 from oidc.protocol.token_request import ClientCredentials, require_registered_method
@@ -26,10 +28,12 @@ async def authenticate(
     now: datetime,
     *,
     endpoints: Sequence[str] = (),
+    certificate: Certificate | None = None,
 ) -> RegisteredClient:
     """The client, once it has proved to be it in the way it registered. Raises `invalid_client`.
 
-    `endpoints` are the addresses that an assertion may name as its audience besides our issuer.
+    `endpoints` are the addresses that an assertion may name as its audience besides our issuer; `certificate` is that
+    of the connection.
     Comes before the request's first write: it may fetch the client's keys, and then gives the connection back.
     """
     client = await provider.clients.find(db, credentials.client_id, now)
@@ -40,7 +44,29 @@ async def authenticate(
         _verify_secret(client, credentials.secret)
     elif credentials.assertion is not None:
         await _verify_assertion(db, store, provider, client, credentials.assertion, now, endpoints)
+    elif not client.metadata.is_public:
+        await _verify_certificate(db, provider, client, certificate, now)
     return client
+
+
+async def _verify_certificate(
+    db: Transaction, provider: Provider, client: RegisteredClient, certificate: Certificate | None, now: datetime
+) -> None:
+    """It gave its name alone, and is no public client: a certificate has to speak for it (RFC 8705 section 2)."""
+    authorities = provider.mutual_tls.authorities if provider.mutual_tls else ()
+    metadata = client.metadata
+
+    def verify(keys: tuple[Key, ...]) -> None:
+        verify_certificate(certificate, metadata, keys, authorities, now)
+
+    if metadata.token_endpoint_auth_method == TLS_CLIENT_AUTH:
+        return verify(())
+    try:
+        await provider.client_keys.verified(client, verify, now, db.pause)
+    except FetchFailed as error:
+        raise ProtocolError(
+            INVALID_CLIENT, "The keys of the client could not be fetched.", detail=error.detail
+        ) from error
 
 
 def _verify_secret(client: RegisteredClient, secret: str) -> None:

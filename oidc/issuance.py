@@ -15,6 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from accounts.database import AT, Base, Instant, Json, Transaction, digest, new_secret
 from oidc.access_token import AccessToken
 from oidc.provider import ProviderPolicy
+from oidc.sender import ANYONE, Sender
 
 
 class NewTokens(msgspec.Struct, frozen=True):
@@ -27,11 +28,16 @@ class NewTokens(msgspec.Struct, frozen=True):
     refresh_token: str | None = None
     refresh_expires_at: datetime | None = None
     granted_scopes: tuple[str, ...] = ()
+    sender: Sender = ANYONE
+    """Whom the access token is bound to."""
+    refresh_sender: Sender = ANYONE
 
 
-def new_access_token(policy: ProviderPolicy, scopes: tuple[str, ...], now: datetime) -> NewTokens:
-    """An access token alone."""
-    return NewTokens(new_secret(), now + policy.access_token, scopes)
+def new_access_token(
+    policy: ProviderPolicy, scopes: tuple[str, ...], now: datetime, sender: Sender = ANYONE
+) -> NewTokens:
+    """An access token alone, bound to who asked for it."""
+    return NewTokens(new_secret(), now + policy.access_token, scopes, sender=sender)
 
 
 class Spending:
@@ -70,15 +76,19 @@ def _parameters(tokens: NewTokens) -> dict[str, Any]:
         "access_digest": digest(tokens.access_token),
         "access_scopes": tokens.scopes,
         "access_expires_at": tokens.access_expires_at,
+        "access_jkt": tokens.sender.jkt,
+        "access_certificate": tokens.sender.certificate,
     }
     if tokens.refresh_token is not None:
         parameters["refresh_digest"] = digest(tokens.refresh_token)
         parameters["refresh_scopes"] = tokens.granted_scopes
         parameters["refresh_expires_at"] = tokens.refresh_expires_at
+        parameters["refresh_jkt"] = tokens.refresh_sender.jkt
+        parameters["refresh_certificate"] = tokens.refresh_sender.certificate
     return parameters
 
 
-COLUMNS = ("digest", "grant_id", "client_id", "scopes", "issued_at", "expires_at")
+COLUMNS = ("digest", "grant_id", "client_id", "scopes", "issued_at", "expires_at", "dpop_jkt", "certificate_thumbprint")
 
 
 def _values(name: str, grant_id: Any, client_id: Any) -> tuple[Any, ...]:
@@ -89,6 +99,8 @@ def _values(name: str, grant_id: Any, client_id: Any) -> tuple[Any, ...]:
         bindparam(f"{name}_scopes", type_=Json()),
         AT,
         bindparam(f"{name}_expires_at", type_=Instant()),
+        bindparam(f"{name}_jkt", type_=String()),
+        bindparam(f"{name}_certificate", type_=String()),
     )
 
 

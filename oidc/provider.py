@@ -10,7 +10,8 @@ from oidc.client_keys import ClientKeys
 from oidc.document import Document, document_of
 from oidc.fetcher import Fetcher
 from oidc.key_ring import KeyRing
-from oidc.protocol.capabilities import PAR, Capabilities
+from oidc.mutual_tls import MutualTls
+from oidc.protocol.capabilities import CIBA, DEVICE, PAR, Capabilities
 from oidc.protocol.metadata import Endpoints, discovery_document
 from oidc.registration import RegistrationPolicy
 from oidc.revision import Revisions
@@ -24,6 +25,8 @@ class ProviderPolicy(msgspec.Struct, frozen=True):
     """At most 60 s (R4)."""
     pushed_request: timedelta = timedelta(seconds=90)
     """How long a browser may take to come with it (FAPI 2.0 section 5.3.2.2: less than 600 s)."""
+    dpop_nonce: bool = False
+    """Whether a DPoP proof must hold a nonce of ours. Offered it is always (RFC 9449 section 8)."""
     access_token: timedelta = timedelta(minutes=10)
     id_token: timedelta = timedelta(minutes=10)
     refresh_token: timedelta = timedelta(days=30)
@@ -32,7 +35,21 @@ class ProviderPolicy(msgspec.Struct, frozen=True):
     """How long a rotated refresh token still answers with the same successor; at most 10 s (R8)."""
     grant: timedelta = timedelta(days=365)
     """After this the citizen is asked again, however busy the service is."""
+    waiting: timedelta = timedelta(minutes=10)
+    """How long a citizen may take to answer a request from another device (RFC 8628 section 3.2, CIBA Core 7.3)."""
     registration: RegistrationPolicy = RegistrationPolicy()
+
+
+ALIASED = (
+    "token_endpoint",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+    "introspection_endpoint",
+    "pushed_authorization_request_endpoint",
+    "device_authorization_endpoint",
+    "backchannel_authentication_endpoint",
+)
+"""What services call from server to server."""
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -46,6 +63,7 @@ class Provider(msgspec.Struct, frozen=True):
     client_keys: ClientKeys
     keys: KeyRing
     fetcher: Fetcher
+    mutual_tls: MutualTls | None = None
 
     @property
     def issuer(self) -> str:
@@ -63,16 +81,32 @@ def endpoints_of(capabilities: Capabilities, policy: ProviderPolicy) -> Endpoint
         jwks_uri=issuer + "/jwks",
         end_session_endpoint=issuer + "/end-session",
         registration_endpoint=issuer + "/connect/register" if policy.registration.mode != "off" else None,
+        device_authorization_endpoint=issuer + "/device_authorization" if capabilities.has(DEVICE) else None,
+        backchannel_authentication_endpoint=issuer + "/backchannel-authentication" if capabilities.has(CIBA) else None,
         revocation_endpoint=issuer + "/revoke",
         introspection_endpoint=issuer + "/introspect",
         pushed_authorization_request_endpoint=issuer + "/par" if capabilities.has(PAR) else None,
     )
 
 
-def new_provider(capabilities: Capabilities, policy: ProviderPolicy, vault: Vault, fetcher: Fetcher) -> Provider:
+def with_aliases(endpoints: Endpoints, issuer: str, address: str) -> Endpoints:
+    """The same endpoints where a certificate is asked for (RFC 8705 section 5)."""
+    aliases = {name: endpoint.replace(issuer, address, 1) for name in ALIASED if (endpoint := getattr(endpoints, name))}
+    return msgspec.structs.replace(endpoints, mtls_endpoint_aliases=aliases)
+
+
+def new_provider(
+    capabilities: Capabilities,
+    policy: ProviderPolicy,
+    vault: Vault,
+    fetcher: Fetcher,
+    mutual_tls: MutualTls | None = None,
+) -> Provider:
     """A provider with empty caches."""
     revisions = Revisions()
     endpoints = endpoints_of(capabilities, policy)
+    if mutual_tls is not None and mutual_tls.address:
+        endpoints = with_aliases(endpoints, capabilities.issuer, mutual_tls.address)
     return Provider(
         capabilities=capabilities,
         endpoints=endpoints,
@@ -82,4 +116,5 @@ def new_provider(capabilities: Capabilities, policy: ProviderPolicy, vault: Vaul
         client_keys=ClientKeys(fetcher),
         keys=KeyRing(vault, revisions),
         fetcher=fetcher,
+        mutual_tls=mutual_tls,
     )

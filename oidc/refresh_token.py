@@ -1,4 +1,7 @@
-"""Refresh tokens: rotated, each derived from the one before it, a reused one takes the whole grant along (R8)."""
+"""Refresh tokens: rotated, each derived from the one before it, a reused one takes the whole grant along (R8).
+
+Clients that authenticate and hold sender-constrained tokens keep theirs.
+"""
 
 from base64 import urlsafe_b64encode
 from datetime import datetime
@@ -19,6 +22,7 @@ from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.introspection import TokenFacts
 from oidc.protocol.token_request import RefreshGrant, narrow_scope
 from oidc.provider import ProviderPolicy
+from oidc.sender import ANYONE, Sender, keeps_its_refresh_token, refresh_binding, require_bound_sender
 
 
 class RefreshToken(Base):
@@ -47,14 +51,26 @@ class Refreshed(msgspec.Struct, frozen=True):
 
 
 def with_refresh_token(
-    tokens: NewTokens, policy: ProviderPolicy, grant: GrantView, refresh_token: str, now: datetime
+    tokens: NewTokens,
+    policy: ProviderPolicy,
+    grant: GrantView,
+    refresh_token: str,
+    now: datetime,
+    sender: Sender = ANYONE,
 ) -> NewTokens:
-    """The same tokens and a refresh token for all that was granted. It expires when it is not used, and with the
-    longest life of a grant."""
-    expires_at = min(now + policy.refresh_token, grant.created_at + policy.grant)
+    """The same tokens and a refresh token for all that was granted."""
     return msgspec.structs.replace(
-        tokens, refresh_token=refresh_token, refresh_expires_at=expires_at, granted_scopes=grant.scopes
+        tokens,
+        refresh_token=refresh_token,
+        refresh_expires_at=_unused_until(policy, grant, now),
+        granted_scopes=grant.scopes,
+        refresh_sender=sender,
     )
+
+
+def _unused_until(policy: ProviderPolicy, grant: GrantView, now: datetime) -> datetime:
+    """It expires when it is not used, and with the longest life of a grant."""
+    return min(now + policy.refresh_token, grant.created_at + policy.grant)
 
 
 async def refresh(
@@ -64,6 +80,7 @@ async def refresh(
     client: RegisteredClient,
     asked: RefreshGrant,
     now: datetime,
+    sender: Sender = ANYONE,
 ) -> Refreshed:
     """Rotate the token. Of many that race one rotates it, and all get the same successor.
 
@@ -73,11 +90,16 @@ async def refresh(
     """
     presented = {"presented": digest(asked.refresh_token), "by": client.client_id}
     row = await _presented(db, presented, now)
+    require_bound_sender(sender, jkt=row.dpop_jkt, certificate=row.certificate_thumbprint)
     grant = grant_view(row)
-    tokens = new_access_token(policy, narrow_scope(row.granted, asked.scope), now)
+    tokens = new_access_token(policy, narrow_scope(row.granted, asked.scope), now, sender)
+    if row.rotated_at is None and keeps_its_refresh_token(client):
+        if not await _RENEWAL.into(db, {**presented, "until": _unused_until(policy, grant, now)}, tokens, now):
+            raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="lost a race")
+        return Refreshed(grant, tokens)
     successor = successor_of(vault, asked.refresh_token)
     if row.rotated_at is None:
-        whole = with_refresh_token(tokens, policy, grant, successor, now)
+        whole = with_refresh_token(tokens, policy, grant, successor, now, refresh_binding(client, sender))
         if await _ROTATION.into(db, presented, whole, now):
             return Refreshed(grant, whole)
         row = await _presented(db, presented, now)  # another request was quicker
@@ -147,15 +169,21 @@ _IS_PRESENTED = (RefreshToken.digest == bindparam("presented", type_=LargeBinary
 # A rotated token is looked at beyond its own end: only so is its reuse seen.
 _IS_GOOD = _IS_PRESENTED & ((RefreshToken.expires_at > AT) | RefreshToken.rotated_at.is_not(None))
 _PRESENTED = leaning(
-    select(RefreshToken.rotated_at, RefreshToken.scopes.label("granted"), *GRANT_COLUMNS)
+    select(
+        RefreshToken.rotated_at,
+        RefreshToken.scopes.label("granted"),
+        RefreshToken.dpop_jkt,
+        RefreshToken.certificate_thumbprint,
+        *GRANT_COLUMNS,
+    )
     .select_from(RefreshToken)
     .join(Grant, Grant.id == RefreshToken.grant_id)
 ).where(_IS_GOOD, stands())
-_ROTATION = Spending(
+_CURRENT = (
     update(RefreshToken)
     .where(_IS_PRESENTED, RefreshToken.rotated_at.is_(None), RefreshToken.expires_at > AT)
     .where(standing_grant(RefreshToken.grant_id))
-    .values(rotated_at=AT)
-    .returning(RefreshToken.grant_id, RefreshToken.client_id),
-    RefreshToken,
+    .returning(RefreshToken.grant_id, RefreshToken.client_id)
 )
+_ROTATION = Spending(_CURRENT.values(rotated_at=AT), RefreshToken)
+_RENEWAL = Spending(_CURRENT.values(expires_at=bindparam("until", type_=Instant())), RefreshToken)

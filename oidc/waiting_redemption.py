@@ -15,6 +15,7 @@ from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.polling import Waiting, poll
 from oidc.provider import ProviderPolicy
 from oidc.refresh_token import RefreshToken, with_refresh_token
+from oidc.sender import ANYONE, Sender, refresh_binding
 from oidc.waiting_request import IS_PRESENTED, Kind, WaitingRequest
 
 UNKNOWN = "The code is not valid."
@@ -28,7 +29,13 @@ class Redeemed(msgspec.Struct, frozen=True):
 
 
 async def redeem_waiting(
-    db: Transaction, policy: ProviderPolicy, client: RegisteredClient, kind: Kind, secret: str, now: datetime
+    db: Transaction,
+    policy: ProviderPolicy,
+    client: RegisteredClient,
+    kind: Kind,
+    secret: str,
+    now: datetime,
+    sender: Sender = ANYONE,
 ) -> Redeemed:
     """Tokens, once the citizen has agreed; until then, and when the client asks too often, the refusal that says so.
 
@@ -51,9 +58,9 @@ async def redeem_waiting(
     if found is None:
         raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="the grant does not stand")
     grant = grant_view(found)
-    tokens = new_access_token(policy, grant.scopes, now)
+    tokens = new_access_token(policy, grant.scopes, now, sender)
     if client.uses(REFRESH_TOKEN):
-        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now)
+        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))
     if not await _REDEMPTION.into(db, presented, tokens, now):
         raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="lost a race")
     return Redeemed(grant, tokens)

@@ -9,6 +9,7 @@ from accounts.database import Transaction
 from accounts.store import Store
 from oidc.client import RegisteredClient
 from oidc.client_authentication import authenticate
+from oidc.endpoints.certificate import certificate_of
 from oidc.protocol.errors import INVALID_CLIENT, ProtocolError
 from oidc.protocol.parameters import Parameters, read_form
 from oidc.protocol.token_request import read_client_credentials
@@ -33,7 +34,9 @@ async def calling_client(
     parameters = read_form(await request.body(), headers.get("content-type"), max_bytes=max_bytes)
     credentials = read_client_credentials(parameters, headers.get("authorization"))
     here = (provider.endpoints.token_endpoint, provider.issuer + request.url.path)
-    client = await authenticate(db, store, provider, credentials, now, endpoints=here)
+    client = await authenticate(
+        db, store, provider, credentials, now, endpoints=here, certificate=certificate_of(request, provider)
+    )
     if not may_be_public and client.metadata.is_public:
         raise ProtocolError(INVALID_CLIENT, "This endpoint is for clients that authenticate.")
     return client, parameters

@@ -23,6 +23,8 @@ AnyRequest = Request[Any, Any, Any]
 
 CLIENT = "client"
 """Key of the request's state: the client_id, once it has authenticated."""
+HEADERS = "answer_headers"
+"""Key of the request's state: headers that its answer has in any case."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("oidc")
 
@@ -33,7 +35,7 @@ def as_json(request: AnyRequest, error: Exception) -> Response[bytes]:
     if not isinstance(error, ProtocolError | Refusal):
         request.state[CRASHED] = True
     note(request, error, known)
-    headers: dict[str, str] = {**NO_STORE, **ANYONE}
+    headers: dict[str, str] = {**NO_STORE, **ANYONE, **request.state.get(HEADERS, {})}
     if known.code == INVALID_CLIENT and request.headers.get("authorization", "")[:5].lower() == "basic":
         # Only who tried it is told of it (RFC 6749 section 5.2); a browser would open its own dialog.
         headers["WWW-Authenticate"] = 'Basic realm="token"'

@@ -12,10 +12,12 @@ from accounts.store import Store
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
 from oidc.client_authentication import authenticate
+from oidc.endpoints.certificate import certificate_of
 from oidc.endpoints.cors import ANYONE, preflight
-from oidc.endpoints.errors import CLIENT, ERRORS, json_response
+from oidc.endpoints.errors import CLIENT, ERRORS, HEADERS, json_response
 from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token
 from oidc.endpoints.grants.granted import Exchange, Granted
+from oidc.endpoints.shown import shown_sender
 from oidc.key_ring import Keys
 from oidc.protocol.client import require_grant_type
 from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
@@ -25,6 +27,7 @@ from oidc.protocol.token_request import TokenRequest, read_token_request
 from oidc.protocol.token_response import NO_STORE, token_response
 from oidc.provider import Provider
 from oidc.release import claims_of_grant
+from oidc.sender import binding_of
 
 EXCHANGES: dict[str, Exchange] = {
     AUTHORIZATION_CODE: authorization_code.exchange,
@@ -46,13 +49,18 @@ async def token(
     headers = request.headers
     asked = read_token_request(await request.body(), headers.get("content-type"), headers.get("authorization"))
     here = provider.endpoints.token_endpoint
-    client = await authenticate(db, store, provider, asked.credentials, now, endpoints=(here,))
+    client = await authenticate(
+        db, store, provider, asked.credentials, now, endpoints=(here,), certificate=certificate_of(request, provider)
+    )
     request.state[CLIENT] = client.client_id
     exchange = allowed_exchange(asked, client)
+    sender = binding_of(client, await shown_sender(request, store, vault, provider, now, client=client))
     keys = await provider.keys.current(db, now)
     keys.signer(client.metadata.id_token_signed_response_alg)  # where there is none, nothing shall be spent in vain
-    granted = await exchange(db, vault, provider, client, asked.parameters, now)
-    return await answered(db, vault, provider, client, keys, granted, now)
+    granted = await exchange(db, vault, provider, client, asked.parameters, sender, now)
+    answer = await answered(db, vault, provider, client, keys, granted, now)
+    answer.headers.update(request.state.get(HEADERS, {}))
+    return answer
 
 
 def allowed_exchange(asked: TokenRequest, client: RegisteredClient) -> Exchange:
@@ -105,6 +113,7 @@ async def answered(
         id_token=id_token,
         refresh_token=tokens.refresh_token,
         more=granted.more,
+        token_type=tokens.sender.token_type,
     )
     return json_response(members, {**NO_STORE, **ANYONE})
 

@@ -7,18 +7,25 @@ from litestar import Request, Response, route
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
+from litestar.params import SkipValidation
 
 from accounts.database import Transaction
 from accounts.errors import Refusal
+from accounts.store import Store
 from accounts.vault import Vault
 from oidc.access_token import find_released
-from oidc.endpoints.bearer import challenge, presented_token
+from oidc.client import RegisteredClient
+from oidc.endpoints.bearer import Presented, challenge, presented_token
 from oidc.endpoints.cors import ANYONE, preflight
+from oidc.endpoints.errors import HEADERS as ANSWER_HEADERS
 from oidc.endpoints.errors import json_response
+from oidc.endpoints.shown import shown_sender
+from oidc.protocol.dpop import require_scheme_of_binding
 from oidc.protocol.errors import INSUFFICIENT_SCOPE, INVALID_TOKEN, ProtocolError
 from oidc.protocol.token_response import NO_STORE
 from oidc.provider import Provider
 from oidc.release import released_claims
+from oidc.sender import require_bound_sender
 
 HEADERS = {**NO_STORE, **ANYONE}
 
@@ -35,25 +42,50 @@ async def userinfo(
     db: NamedDependency[Transaction],
     now: NamedDependency[datetime],
     vault: NamedDependency[Vault],
+    store: NamedDependency[SkipValidation[Store]],
     provider: NamedDependency[Provider],
 ) -> Response[bytes]:
     """One statement says whether the token and everything it leans on stands, and what it releases."""
-    token = await presented_token(request)
-    row = await find_released(db, token, now)
+    presented = await presented_token(request)
+    row = await find_released(db, presented.token, now)
     client = None if row is None else await provider.clients.find(db, row.client_id, now)
     if row is None or client is None:
         raise ProtocolError(INVALID_TOKEN, "The access token is not valid, or not any more.")
+    require_scheme_of_binding(presented.scheme, row.dpop_jkt)
+    if row.dpop_jkt is not None or row.certificate_thumbprint is not None:
+        await _require_holder(request, store, vault, provider, client, presented, row, now)
     if "openid" not in row.scopes:
         raise ProtocolError(INSUFFICIENT_SCOPE, "The access token was issued without the scope openid.")
     claims = {"sub": row.sub, **released_claims(vault, row, "userinfo", row.scopes)}
+    headers = {**HEADERS, **request.state.get(ANSWER_HEADERS, {})}
     algorithm = client.metadata.userinfo_signed_response_alg
     if algorithm is None:
-        return json_response(claims, HEADERS)
+        return json_response(claims, headers)
     keys = await provider.keys.current(db, now)
     signed = await keys.sign(
         {**claims, "iss": provider.issuer, "aud": client.client_id}, algorithm=algorithm, typ="userinfo+jwt"
     )
-    return Response(signed.encode(), headers=HEADERS, media_type="application/jwt", status_code=200)
+    return Response(signed.encode(), headers=headers, media_type="application/jwt", status_code=200)
+
+
+async def _require_holder(
+    request: Request[Any, Any, Any],
+    store: Store,
+    vault: Vault,
+    provider: Provider,
+    client: RegisteredClient,
+    presented: Presented,
+    row: Any,
+    now: datetime,
+) -> None:
+    """A bound token is worth nothing without what it is bound to (RFC 9449 section 7.1, RFC 8705 section 3)."""
+    try:
+        sender = await shown_sender(request, store, vault, provider, now, client=client, access_token=presented.token)
+    except ProtocolError as error:
+        # At a resource a bad proof is a failed authentication, not a bad request.
+        raise ProtocolError(error.code, error.description, detail=error.detail, status=401) from error
+    certificate = row.certificate_thumbprint
+    require_bound_sender(sender, jkt=row.dpop_jkt, certificate=certificate, error=INVALID_TOKEN)
 
 
 @route("/userinfo", http_method=[HttpMethod.OPTIONS], opt={"csrf": False})

@@ -5,6 +5,7 @@ import msgspec
 # OpenID Connect Core 1.0 sections 5.4 and 11
 STANDARD_SCOPES = ("openid", "profile", "email", "phone", "address", "offline_access")
 ASYMMETRIC_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA", "RS256", "ES384", "ES512", "PS384", "PS512")
+CLIENT_AUTHENTICATION = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
 # FAPI 2.0 Security Profile section 5.4.1
 FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
 
@@ -57,12 +58,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
     response_modes: tuple[str, ...] = ("query",)
     prompt_values: tuple[str, ...] = ("none", "login", "consent", "select_account", "create")
-    client_authentication_methods: tuple[str, ...] = (
-        "private_key_jwt",
-        "client_secret_basic",
-        "client_secret_post",
-        "none",
-    )
+    client_authentication_methods: tuple[str, ...] = CLIENT_AUTHENTICATION
     client_assertion_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
     signing_algorithms: tuple[str, ...] = ("ES256", "RS256")
     request_object_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS

@@ -10,6 +10,7 @@ from oidc.endpoints.grants.granted import Granted
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_code_grant
 from oidc.provider import Provider
+from oidc.sender import Sender
 
 
 async def exchange(
@@ -18,8 +19,9 @@ async def exchange(
     provider: Provider,
     client: RegisteredClient,
     parameters: Parameters,
+    sender: Sender,
     now: datetime,
 ) -> Granted:
     """Redeem the code. A refresh token goes to who is registered for that grant type."""
-    redeemed = await redeem(db, provider.policy, client, read_code_grant(parameters), now)
+    redeemed = await redeem(db, provider.policy, client, read_code_grant(parameters), now, sender)
     return Granted(redeemed.grant, redeemed.tokens, redeemed.nonce)

@@ -10,6 +10,7 @@ from oidc.issuance import new_access_token
 from oidc.protocol.client_credentials import service_scope
 from oidc.protocol.parameters import Parameters
 from oidc.provider import Provider
+from oidc.sender import Sender
 from oidc.service_token import keep_service_token
 
 
@@ -19,11 +20,19 @@ async def exchange(
     provider: Provider,
     client: RegisteredClient,
     parameters: Parameters,
+    sender: Sender,
     now: datetime,
 ) -> Granted:
     """One row, and never a refresh token (section 4.4.3)."""
-    tokens = new_access_token(provider.policy, service_scope(parameters, client, provider.capabilities), now)
+    tokens = new_access_token(provider.policy, service_scope(parameters, client, provider.capabilities), now, sender)
     await keep_service_token(
-        db, tokens.access_token, client.client_id, scopes=tokens.scopes, now=now, expires_at=tokens.access_expires_at
+        db,
+        tokens.access_token,
+        client.client_id,
+        scopes=tokens.scopes,
+        dpop_jkt=sender.jkt,
+        certificate_thumbprint=sender.certificate,
+        now=now,
+        expires_at=tokens.access_expires_at,
     )
     return Granted(None, tokens)

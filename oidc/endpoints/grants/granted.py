@@ -12,6 +12,7 @@ from oidc.grant import GrantView
 from oidc.issuance import NewTokens
 from oidc.protocol.parameters import Parameters
 from oidc.provider import Provider
+from oidc.sender import Sender
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -34,6 +35,7 @@ class Exchange(Protocol):
         provider: Provider,
         client: RegisteredClient,
         parameters: Parameters,
+        sender: Sender,
         now: datetime,
     ) -> Granted:
-        """Exchange what was presented, or raise `ProtocolError`."""
+        """Exchange what was presented for tokens bound to `sender`, or raise `ProtocolError`."""

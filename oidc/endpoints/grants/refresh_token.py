@@ -10,6 +10,7 @@ from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_refresh_grant
 from oidc.provider import Provider
 from oidc.refresh_token import refresh
+from oidc.sender import Sender
 
 
 async def exchange(
@@ -18,8 +19,9 @@ async def exchange(
     provider: Provider,
     client: RegisteredClient,
     parameters: Parameters,
+    sender: Sender,
     now: datetime,
 ) -> Granted:
     """Rotate the token. The ID token beside it speaks of the first sign-in and has no nonce (Core section 12.2)."""
-    refreshed = await refresh(db, vault, provider.policy, client, read_refresh_grant(parameters), now)
+    refreshed = await refresh(db, vault, provider.policy, client, read_refresh_grant(parameters), now, sender)
     return Granted(refreshed.grant, refreshed.tokens)
