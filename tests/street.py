@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pyotp
+from authlib.oauth2.rfc7523 import PrivateKeyJWT  # type: ignore[import-untyped]
 from joserfc.jwk import ECKey
 from playwright.async_api import Browser, CDPSession, ConsoleMessage, Locator, Page, Response
 from simulated import Simulator, simulator
@@ -67,6 +68,11 @@ class Remembering(OpenIdClient):
 
     def _oauth(self) -> Any:
         self.session = super()._oauth()
+        if self._key is not None:
+            # Authlib reads the machine's clock, the street has its own.
+            now = int(self._clock().timestamp())
+            proof = PrivateKeyJWT(self._issuer, claims={"iat": now, "exp": now + 60}, alg="ES256")
+            self.session.register_client_auth_method(proof)
         return self.session
 
     @property
@@ -400,6 +406,12 @@ class Visitor:
             await self._devtools.send(
                 "WebAuthn.addCredential", {"authenticatorId": self.authenticator, "credential": credential}
             )
+
+    async def put_device_away(self) -> None:
+        """It is there, but nobody touches it: else it answers each page's offer of autofill by itself."""
+        assert self._devtools is not None
+        hands_off = {"authenticatorId": self.authenticator, "enabled": False}
+        await self._devtools.send("WebAuthn.setAutomaticPresenceSimulation", hands_off)
 
     async def tap(self) -> None:
         """Use the passkey button of this page."""

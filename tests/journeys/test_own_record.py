@@ -53,6 +53,12 @@ async def test_withdrawing_kills_the_tokens_of_that_service_at_once_and_signs_ou
         await visitor.is_in(street.taxes)
         assert userinfo(street, taxes) == 401, "a new agreement revived an old token"
 
+        await visitor.open("/account/history")
+        await visitor.at("history")
+        names = {"en": ("Taxes", "الضرائب"), "ar": ("الضرائب", "Taxes")}[look.language]
+        assert await visitor.main.locator("bdi", has_text=names[0]).count() == 5
+        assert await visitor.main.locator("bdi", has_text=names[1]).count() == 0
+
 
 def userinfo(street: Street, access_token: str) -> int:
     """The status of the answer to this token."""
