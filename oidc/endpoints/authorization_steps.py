@@ -92,6 +92,7 @@ async def issue(
     policy: IdentityPolicy,
     visit: Visit,
     step: Issue,
+    language: str,
     now: datetime,
 ) -> Response[Any]:
     """A code, sent to the service. With a session and an agreement at hand nothing else is written."""
@@ -102,7 +103,7 @@ async def issue(
     if visit.interaction is not None:
         # A silent return writes no line of its own: the grant says when, and "services you use" shows it.
         key = await data_key_of(db, vault, session.account_id)
-        name = visit.client.name_in(*visit.languages)
+        name = visit.client.name_in(language)
         await record(db, session.account_id, "service_entered", now, key=key, service=name)
     if is_due_for_touch(session, policy.session, now):
         await touch(db, session, policy.session, now)

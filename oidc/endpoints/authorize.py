@@ -118,7 +118,7 @@ async def take_step(
         await finish(db, visit, "failed", now)
         raise
     if isinstance(step, Issue):
-        return await issue(request, db, vault, provider, policy, visit, step, now)
+        return await issue(request, db, vault, provider, policy, visit, step, language_of(request), now)
     interaction = visit.interaction or await open_interaction(
         db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now, visit.pushed
     )
