@@ -14,6 +14,7 @@ from oidc.protocol.jwt import (
     parse_jwt,
     read_instant,
     require_current,
+    require_instant,
     require_jti,
     require_lifetime,
     verify_jwt,
@@ -33,7 +34,7 @@ KIND = JwtKind(
 
 
 class UsedAssertion(msgspec.Struct, frozen=True):
-    """What remains to be done once: `jti` must be new for this client until `expires_at`.
+    """What remains to be done once: `jti` must be new for this client until `expires_at`, and `SKEW` longer.
 
     `issued_at` is the earliest instant it can have been made.
     """
@@ -75,9 +76,10 @@ def verify_client_assertion(
     require_current(claims, kind, now, required=("exp",))
     require_lifetime(claims, kind, now, longest := LONGEST_IN_FAPI if client.is_fapi else LONGEST)
     jti = require_jti(claims, kind)
-    expires = read_instant(claims, "exp", kind) or 0.0
-    # Without iat it may have been made as early as its longest lifetime allows.
-    issued = read_instant(claims, "iat", kind) or expires - longest.total_seconds()
+    expires, issued = require_instant(claims, "exp", kind), read_instant(claims, "iat", kind)
+    if issued is None:
+        # It may have been made as early as its longest lifetime allows.
+        issued = expires - longest.total_seconds()
     return UsedAssertion(jti, datetime.fromtimestamp(max(issued, 0.0), UTC), datetime.fromtimestamp(expires, UTC))
 
 

@@ -146,6 +146,14 @@ def read_instant(claims: Mapping[str, Any], name: str, kind: JwtKind) -> float |
     return float(value)
 
 
+def require_instant(claims: Mapping[str, Any], name: str, kind: JwtKind) -> float:
+    """A NumericDate that has to be there."""
+    instant = read_instant(claims, name, kind)
+    if instant is None:
+        raise ProtocolError(kind.error, f"The {kind.name} has no {name}.")
+    return instant
+
+
 def require_current(claims: Mapping[str, Any], kind: JwtKind, now: datetime, *, required: Collection[str] = ()) -> None:
     """RFC 7519 sections 4.1.4 to 4.1.6: not expired, not from the future. Clocks may differ by `SKEW`."""
     for name in required:

@@ -97,11 +97,11 @@ def read_basic(header: str) -> ClientCredentials:
     if match is None:
         raise refused
     try:
-        raw_id, colon, raw_secret = b64decode(match[1], validate=True).partition(b":")
+        raw_id, _, raw_secret = b64decode(match[1], validate=True).partition(b":")
         client_id, secret = decode_text(raw_id), decode_text(raw_secret)
     except (binascii.Error, ProtocolError) as error:
         raise refused from error
-    if not colon or not client_id or not secret:
+    if not client_id or not secret:
         raise refused
     return ClientCredentials(client_id, SECRET_BASIC, secret)
 

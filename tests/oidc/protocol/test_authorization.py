@@ -139,7 +139,7 @@ def test_a_native_app_on_loopback_chooses_its_port(request_of, client_of, uri):
 @pytest.mark.parametrize(
     "uri",
     ["http://127.0.0.1:9/other", "http://127.0.0.2:9/cb", "http://u@127.0.0.1:9/cb", "http://127.0.0.1:9/cb?x=1",
-     "https://127.0.0.1:9/cb", "http://127.0.0.1:9x/cb", "http://127.0.0.1:9/cb#", "http://127.0.0.1.evil.example:9/cb"],
+     "https://127.0.0.1:9/cb", "http://127.0.0.1:9x/cb", "http://127.0.0.1:99999/cb", "http://127.0.0.1:9/cb#", "http://127.0.0.1.evil.example:9/cb"],
 )  # fmt: skip
 def test_the_port_alone_is_free(shown_on_a_page, client_of, uri):
     """RFC 8252 section 7.3: nothing else of the address is."""
@@ -157,7 +157,8 @@ def test_a_web_service_on_loopback_does_not_choose_its_port(shown_on_a_page, cli
 def test_a_native_app_with_a_claimed_address_is_matched_exactly(shown_on_a_page, client_of):
     """RFC 8252 section 7.2: only loopback http has the exception."""
     client = client_of(redirect_uris=["https://parks.example/app"], application_type="native")
-    assert shown_on_a_page(client, redirect_uri="https://parks.example:444/app")
+    for uri in ("https://parks.example:444/app", "http://127.0.0.1:9/app"):
+        assert shown_on_a_page(client, redirect_uri=uri).code == "invalid_request"
 
 
 def test_without_a_client_there_is_nobody_to_answer(client_of, asked, capabilities):
@@ -256,6 +257,12 @@ def test_unknown_parameters_and_wishes_are_no_errors(request_of):
     assert request.acr_values == ("urn:nobody:knows",)
 
 
+@pytest.mark.parametrize("prompt", ["none", "login", "login consent", "create", "select_account consent"])
+def test_prompts_that_are_offered_are_taken(request_of, prompt):
+    """OpenID Connect Core section 3.1.2.1."""
+    assert request_of(prompt=prompt).prompt == tuple(prompt.split())
+
+
 def test_unknown_scopes_are_ignored(request_of):
     """OpenID Connect Core section 3.1.2.1."""
     assert request_of(scope="openid fly email").scope == ("openid", "email")
@@ -300,6 +307,7 @@ def test_a_response_mode_is_one_that_is_on_and_registered(request_of, told_to_th
 
     assert request_of(None, with_post, response_mode="form_post").reply_to.response_mode == "form_post"
     assert told_to_the_client(only_post, with_post, response_mode="query").code == "invalid_request"
+    assert told_to_the_client(only_post, response_mode="form_post").code == "invalid_request"
 
 
 def test_a_signing_client_gets_signed_answers_and_errors(request_of, told_to_the_client, client_of, capabilities):
@@ -324,6 +332,7 @@ def test_resource_and_dpop_key_count_when_they_are_on(request_of, told_to_the_cl
     assert request_of(resource="https://api.example", dpop_jkt="x").dpop_jkt is None
     request = request_of(None, both, resource="https://api.example", dpop_jkt=CHALLENGE)
     assert (request.resource, request.dpop_jkt) == (("https://api.example",), CHALLENGE)
+    assert request_of(None, both).dpop_jkt is None
     assert told_to_the_client(None, both, dpop_jkt="x").code == "invalid_request"
     assert told_to_the_client(None, both, resource="https://other.example").code == "invalid_target"
 

@@ -251,6 +251,21 @@ def test_private_and_symmetric_keys_are_never_read(keys):
     assert read_public_key(OKPKey.generate_key("X25519").as_dict(private=False)) is not None
 
 
+@pytest.mark.parametrize(
+    "change", [{"use": "sig"}, {"alg": "ES256"}, {"key_ops": ["verify"]}, {"use": "sig", "alg": "ES256"}]
+)
+def test_a_key_that_says_what_it_is_for_is_used_for_that(sign, keys, change):
+    """RFC 7517 sections 4.2 to 4.4."""
+    assert verify_jwt(sign({}), read_key_set({"keys": [keys["ec"].as_dict(private=False) | change]}), KIND)
+
+
+@pytest.mark.parametrize(("label", "alg"), [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA"), ("EdDSA", "EdDSA")])
+def test_the_old_and_the_new_name_of_ed25519_are_one(sign, keys, label, alg):
+    """RFC 9864."""
+    found = read_key_set({"keys": [keys["okp"].as_dict(private=False) | {"alg": label}]})
+    assert verify_jwt(sign({}, key="okp", alg=alg), found, KIND)
+
+
 # --- times
 
 

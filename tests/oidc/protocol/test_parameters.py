@@ -52,6 +52,7 @@ def test_a_kept_repeat_cannot_be_read_by_mistake():
     assert parameters.get("scope") == "openid"
     with pytest.raises(ProtocolError, match="state is repeated"):
         parameters.get("state")
+    assert read_form(b"state=a&state=b", FORM, repeats="keep").repeated == ("state",)
 
 
 @pytest.mark.parametrize("name", ["resource", "audience"])

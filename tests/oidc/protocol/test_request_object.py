@@ -111,8 +111,7 @@ def test_what_was_signed_is_judged_like_any_request(resolve, sign, said, client,
         claims={"id_token": {"email": None}},
         resource=["https://api.example"],
         nonce="",
-        prompt=None,
-    )
+    ) | {"prompt": None}
     parameters = resolve(sign(claims), client).parameters
     request = read_authorization_request(parameters, client, provider)
 
@@ -158,7 +157,17 @@ def test_an_object_is_one_clients_and_holds_no_other(refusal, sign, said, client
 
 @pytest.mark.parametrize(
     "changes",
-    [{"max_age": 1.5}, {"max_age": True}, {"state": {}}, {"state": ["a"]}, {"resource": [7]}, {"prompt": ["login"]}],
+    [
+        {"max_age": 1.5},
+        {"max_age": True},
+        {"state": {}},
+        {"state": ["a"]},
+        {"resource": [7]},
+        {"resource": {"a": 1}},
+        {"claims": 1.5},
+        {"claims": {"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}},
+        {"prompt": ["login"]},
+    ],
 )
 def test_a_claim_of_a_wrong_type_is_refused(refusal, sign, said, client, changes):
     """RFC 9101 section 4: each parameter in its own form."""

@@ -157,7 +157,10 @@ def test_a_certificate_may_speak_for_the_name(client_of):
     """RFC 8705 section 2: the body holds client_id alone."""
     client = client_of()
     metadata = msgspec.structs.replace(client.metadata, token_endpoint_auth_method="tls_client_auth")
-    require_registered_method(credentials(client_id="parks"), msgspec.structs.replace(client, metadata=metadata))
+    client = msgspec.structs.replace(client, metadata=metadata)
+    require_registered_method(credentials(client_id="parks"), client)
+    with pytest.raises(ProtocolError):
+        require_registered_method(credentials(client_id="parks", client_secret="x"), client)
 
 
 def test_a_code_is_redeemed_where_it_was_asked_for():
@@ -183,6 +186,7 @@ def test_scope_shrinks_and_never_grows():
     """RFC 6749 section 6."""
     assert narrow_scope(("openid", "email"), ()) == ("openid", "email")
     assert narrow_scope(("openid", "email"), ("email",)) == ("email",)
+    assert narrow_scope(("openid", "email"), ("email", "openid")) == ("email", "openid")
     with pytest.raises(ProtocolError) as refused:
         narrow_scope(("openid", "email"), ("openid", "phone"))
     assert refused.value.code == "invalid_scope"
