@@ -23,6 +23,7 @@ def commands(root: Path, binaries: Path) -> dict[str, Sequence[str] | Callable[[
         "migrations": (python, str(here / "lint_migrations.py")),
         "templates": (python, str(here / "lint_templates.py")),
         "locales": (python, str(here / "lint_locales.py")),
+        "conformance": (python, str(here / "conformance.py")),
         "addresses": lambda: registry_addresses(root),
     }
 
