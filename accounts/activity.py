@@ -40,6 +40,9 @@ Kind = Literal[
     "recovery_started",
     "recovery_stopped",
     "recovery_completed",
+    "contact_restored",
+    "contact_made_primary",
+    "not_me",
 ]
 Actor = Literal["citizen", "service", "operator", "system", "stranger"]
 

@@ -25,6 +25,7 @@ from config.site.static import read_assets, static_handler
 from config.transactions import with_transactions
 from identity.pages import (
     enrol,
+    not_me,
     recovery,
     recovery_codes,
     register,
@@ -66,7 +67,7 @@ NAVIGATION = (
 
 DOORS = (
     *(home, profile, history),
-    *(sign_in, second_factor, enrol, register, recovery_codes, recovery, security, security_passkey, sessions),
+    *(sign_in, second_factor, enrol, register, recovery_codes, recovery, security, security_passkey, sessions, not_me),
     *(
         authorize,
         par,
@@ -149,7 +150,9 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
         here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
         fresh = "&fresh=1" if isinstance(refusal, FreshSignInRequired) else ""
         return see_other(f"/sign-in?return_to={quote(here, safe='')}{fresh}")
-    log.info("refused", reason=refusal.reason, detail=refusal.detail, path=request.url.path, method=request.method)
+    # The route, not the address: some addresses hold a secret (R66).
+    route = request.scope.get("path_template", "")
+    log.info("refused", reason=refusal.reason, detail=refusal.detail, path=route, method=request.method)
     return error_page(request, refusal.status, reason=refusal.reason, retry_after=refusal.retry_after)
 
 

@@ -81,7 +81,7 @@ class House:
         self.hasher = Hasher(vault)
         self.provider = _provider(settings, vault)
         self.trusted_proxies = tuple(ip_network(network) for network in settings.proxy.trusted)
-        self._messages = Messages(self.theme, TEMPLATE_FOLDERS)
+        self._messages = Messages(self.theme, TEMPLATE_FOLDERS, settings.issuer)
 
     @staticmethod
     async def open(settings: Settings, clock: Clock, transport: Transport | None = None) -> "House":
@@ -113,6 +113,8 @@ class House:
     def _handlers(self) -> Mapping[str, Handler]:
         from oidc.logout import deliver_logout, spread_logout
 
+        from identity.failure_burst import FAILURE_BURST, announce_failures
+        from oidc.ciba_ping import PING, ping
         logout = (self.provider, self.database, self.vault)
         return {
             "message": self._send_message,
@@ -120,6 +122,8 @@ class House:
             "logout_token": partial(deliver_logout, *logout),
         }
 
+            PING: partial(ping, *logout),
+            FAILURE_BURST: partial(announce_failures, self.database, self.vault),
     async def _send_message(self, work: Leased, _now: object) -> None:
         payload = work.payload
         await self.transport.send(

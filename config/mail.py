@@ -36,8 +36,10 @@ class Transport(Protocol):
 class Messages:
     """Renders messages. A template's first line is `Subject: ...`, then an empty line, then the text."""
 
-    def __init__(self, theme: Theme, folders: Iterable[Path]) -> None:
+    def __init__(self, theme: Theme, folders: Iterable[Path], site: str = "") -> None:
+        """`site`: our address, before the path of a link."""
         self._theme = theme
+        self._site = site
         self._environment = Environment(
             loader=FileSystemLoader(list(folders)),
             undefined=StrictUndefined,
@@ -53,17 +55,20 @@ class Messages:
         """The message in its language, or in English where that is not one of ours."""
         language = supported(message.language) or "en"
         catalog = catalog_of(language)
-        text = self._environment.get_template(f"messages/{message.template}.txt").render(
-            catalog=catalog,
-            service_name=self._theme.name_in(language) or catalog.gettext("Citizen Account"),
-            contact=self._theme.contact,
+        known = {
+            "catalog": catalog,
+            "service_name": self._theme.name_in(language) or catalog.gettext("Citizen Account"),
+            "contact": self._theme.contact,
+            "site": self._site,
             **{name: _one_line(value) for name, value in message.values.items()},
-        )
-        subject, _, body = text.partition("\n")
-        code = message.values.get("code")
-        return Rendered(
-            message.channel, message.to, subject.removeprefix("Subject:").strip(), body.strip() + "\n", code
-        )
+        }
+        text = self._environment.get_template(f"messages/{message.template}.txt").render(known)
+        head, _, body = text.partition("\n")
+        subject, code = head.removeprefix("Subject:").strip(), message.values.get("code")
+        if message.channel == "sms":
+            # A text message costs by its length: the subject says what happened, the link what can be done.
+            body = self._environment.get_template("messages/short.txt").render({**known, "subject": subject})
+        return Rendered(message.channel, message.to, subject, body.strip() + "\n", code)
 
 
 def _one_line(value: Any) -> Any:

@@ -43,7 +43,7 @@ def with_transactions(app: ASGIApp) -> ASGIApp:
                 try:
                     await _finish(state)
                 except Exception:
-                    log.exception("commit_failed", path=scope["path"])
+                    log.exception("commit_failed", path=scope.get("path_template", ""))
                     failed = True
                     await _sorry(send)
             if not failed:

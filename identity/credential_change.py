@@ -5,15 +5,13 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
 
-from accounts.account import Account
 from accounts.activity import Kind, record
 from accounts.database import Transaction
-from accounts.notification import notify_contacts
 from accounts.vault import DataKey, Vault
 from identity import session as sessions
 from identity.device import device_name
+from identity.notice import Detail, tell
 from identity.session import Device
 from identity.sign_in import forget_proofs
 
@@ -59,10 +57,7 @@ async def announce(
     )
     if not change.is_told:
         return
-    language = await db.scalar(select(Account.locale).where(Account.id == account_id)) or "en"
-    when = f"{now:%Y-%m-%d %H:%M} UTC"
-    notice = NOTICES[change.kind]
-    await notify_contacts(db, vault, key, account_id, notice, language, now, when=when, device=device, address=address)
+    await tell(db, vault, key, account_id, NOTICES[change.kind], Detail(device, address, change.name), now)
 
 
 async def apply_change(

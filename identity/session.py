@@ -14,7 +14,9 @@ from accounts.database import Base, Instant, Json, Transaction, digest, new_id, 
 from accounts.outbox import enqueue
 from accounts.vault import DataKey, SealBroken, Vault
 
-EndReason = Literal["signed_out", "ended_by_citizen", "replaced", "credentials_changed", "suspended", "recovered"]
+EndReason = Literal[
+    "signed_out", "ended_by_citizen", "replaced", "credentials_changed", "suspended", "recovered", "not_me"
+]
 
 
 SESSION_ENDED = "session_ended"

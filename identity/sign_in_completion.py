@@ -11,6 +11,8 @@ from accounts.vault import Vault
 from identity import session as sessions
 from identity.assurance import amr_of, meets, reached
 from identity.device import device_name
+from identity.known_browser import recognise
+from identity.notice import detail_of, tell
 from identity.policy import IdentityPolicy
 from identity.session import Device, SessionView
 from identity.sign_in import SignInView, step
@@ -81,6 +83,8 @@ async def complete(
             policy=policy.session,
             now=now,
         )
+    if not await recognise(db, standing.account_id, browser, now):
+        await tell(db, vault, key, standing.account_id, "new_device", detail_of(device), now)
     await record(
         db,
         standing.account_id,

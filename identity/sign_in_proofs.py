@@ -17,6 +17,8 @@ from identity import password, recovery_code, throttle, totp
 from identity.assurance import Method
 from identity.ceremony import Answer
 from identity.credential_change import Change, announce
+from identity.failure_burst import failed
+from identity.known_browser import is_known
 from identity.passkey_assertion import verify_authentication
 from identity.password import Hasher, Password
 from identity.policy import IdentityPolicy
@@ -40,22 +42,27 @@ async def prove_password(
     hasher: Hasher,
     sign_in: SignInView,
     typed: Typed,
-    address: str,
+    browser: bytes,
+    device: Device,
     policy: IdentityPolicy,
     now: datetime,
 ) -> None:
     """The first step. Addresses that exist and that do not take the same way through here, the same statements and the
-    same hashing, and are refused in the same words (R27).
+    same hashing, and are refused in the same words (R27). Strangers do not use up the attempts of a browser in which
+    this account has signed in before (R26).
 
     Raises Refusal "email_invalid", "too_many_attempts", "credentials_wrong" or "busy".
     """
     canonical = canonical_email(typed.identifier)
-    attempt = await _attempt(db, store, vault, "password", vault.blind("email", canonical), address, policy, now)
+    subject = vault.blind("email", canonical)
     found = await _account_of(db, vault, canonical)
     account_id = None if found is None else found.account_id
+    lane = browser if await is_known(db, account_id, browser) else None
+    attempt = await _attempt(db, store, vault, "password", subject, device.address, policy, now, lane)
     # The hashing pauses the transaction; a password that is changed meanwhile is not the one that was typed.
     if not await password.verify(db, hasher, account_id, typed.password) or account_id is None or found is None:
         await keep_identifier(db, vault, sign_in, typed.identifier, now)
+        await failed(db, vault, attempt, now, device, email=subject)
         raise Refusal("credentials_wrong")
     unchanged = exists().where(Password.account_id == account_id, Password.set_at == found.set_at)
     await throttle.give_back(db, attempt)
@@ -89,6 +96,7 @@ async def prove_code(
     elif "recovery" in wanted and await recovery_code.spend(db, vault, account_id, plain, now):
         method = "recovery"
     if method is None:
+        await failed(db, vault, attempt, now, device, account_id=account_id)
         raise Refusal("code_wrong")
     await throttle.give_back(db, attempt)
     await add_proofs(db, sign_in, account_id, {method}, now)
@@ -136,8 +144,11 @@ async def _attempt(
     address: str,
     policy: IdentityPolicy,
     now: datetime,
+    known_browser: bytes | None = None,
 ) -> throttle.Permitted:
-    taken = await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now)
+    taken = await throttle.take(
+        db, store, vault, budget, subject, address, policy.throttle, now, known_browser=known_browser
+    )
     if isinstance(taken, throttle.LockedOut):
         raise taken.refusal()
     return taken

@@ -73,6 +73,8 @@ class Permitted(msgspec.Struct, frozen=True):
 
     key: bytes
 
+    failures: int = 0
+    """In a row, this attempt included."""
 
 class LockedOut(msgspec.Struct, frozen=True):
     """No attempt may be made now. `for_good`: waiting does not help, another way in does."""
@@ -113,8 +115,8 @@ async def take(
         {"of": key, "at": now, "ends_at": ends_at, "first": now + policy.wait(1), "longest": now + policy.longest_wait}
         | waits,
     )
-    if taken.first() is not None:
-        return Permitted(key)
+    if (counted := taken.first()) is not None:
+        return Permitted(key, counted.failures)
     row = await db.first(select(Throttle.failures, Throttle.blocked_until).where(Throttle.key == key))
     if row is None:  # given back meanwhile: the next attempt will do
         return LockedOut(1)

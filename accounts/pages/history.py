@@ -41,6 +41,9 @@ WORDS: dict[Kind, str] = {
     "recovery_started": N_("Somebody started to recover your account."),
     "recovery_stopped": N_("The recovery of your account was stopped."),
     "recovery_completed": N_("Your account was recovered."),
+    "contact_restored": N_("A change of an email address or phone number was undone."),
+    "contact_made_primary": N_("Another email address or phone number became the first one."),
+    "not_me": N_("Somebody told us, by the link in a message to you, that something was not you."),
 }
 
 DETAILS: dict[str, str] = {

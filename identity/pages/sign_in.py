@@ -93,7 +93,8 @@ async def enter_password(
             hasher,
             journey.sign_in,
             typed,
-            here.device.address,
+            here.browser.digest,
+            here.device,
             here.policy,
             here.now,
         )

@@ -281,7 +281,7 @@ async def test_a_password_that_changes_while_it_is_checked_lets_nobody_in(
     async with database.begin() as db:
         typed = Typed("ada@example.org", "the old password")
         await prove_password(
-            db, vault, store, Meanwhile(vault, CHEAPEST), one, typed, "192.0.2.7", identity_policy, now
+            db, vault, store, Meanwhile(vault, CHEAPEST), one, typed, b"browser", DEVICE, identity_policy, now
         )
 
     assert (await again(database, vault, one)).proofs == ()
@@ -301,7 +301,7 @@ async def test_a_wrong_password_and_an_unknown_address_are_refused_alike(
     typed = Typed(address, "wrong")
     async with database.begin() as db:
         with pytest.raises(Refusal, match="credentials_wrong"):
-            await prove_password(db, vault, store, hasher, one, typed, "192.0.2.7", identity_policy, now)
+            await prove_password(db, vault, store, hasher, one, typed, b"browser", DEVICE, identity_policy, now)
 
     assert (await again(database, vault, one)).identifier == address
 
