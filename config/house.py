@@ -114,7 +114,6 @@ class House:
         from oidc.logout import deliver_logout, spread_logout
 
         from identity.failure_burst import FAILURE_BURST, announce_failures
-        from oidc.ciba_ping import PING, ping
         logout = (self.provider, self.database, self.vault)
         return {
             "message": self._send_message,
@@ -122,7 +121,6 @@ class House:
             "logout_token": partial(deliver_logout, *logout),
         }
 
-            PING: partial(ping, *logout),
             FAILURE_BURST: partial(announce_failures, self.database, self.vault),
     async def _send_message(self, work: Leased, _now: object) -> None:
         payload = work.payload
