@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 COOKIE = "visit"
 KEPT = 1000
 """Visits at most; it is a demo."""
+TABS = 20
+"""Sign-ins at most that one browser has under way."""
 WORDS = {
     "name": "Full name",
     "given_name": "First names",
@@ -62,9 +64,10 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class Visit(msgspec.Struct):
-    """One browser at this service. `ended_at` is set when the provider said that the sign-in is over."""
+    """One browser at this service. `pending` is what each of its tabs waits for, by `state`; `ended_at` is set when the
+    provider said that the sign-in is over."""
 
-    pending: Pending | None = None
+    pending: dict[str, Pending] = {}
     signed_in: SignedIn | None = None
     ended_at: datetime | None = None
 
@@ -155,7 +158,9 @@ def create_service(service: Service, client: OpenIdClient, now: Any) -> Litestar
                 visits.pop(next(iter(visits)))
             secret = secrets.token_urlsafe(32)
             visit = visits[secret] = Visit()
-        visit.pending = pending
+        visit.pending[pending.state] = pending
+        while len(visit.pending) > TABS:
+            visit.pending.pop(next(iter(visit.pending)))
         answer = see_other(address)
         answer.set_cookie(key=COOKIE, value=secret, httponly=True, samesite="lax")
         return answer
@@ -164,9 +169,9 @@ def create_service(service: Service, client: OpenIdClient, now: Any) -> Litestar
     async def callback(request: AnyRequest) -> Response[Any]:
         """Back from the provider."""
         visit = visit_of(request)
-        if visit is None or visit.pending is None:
+        pending = None if visit is None else visit.pending.pop(request.query_params.get("state", ""), None)
+        if visit is None or pending is None:
             return page("service_problem.html", 400, error="not_started", description="This browser began no sign-in.")
-        pending, visit.pending = visit.pending, None
         try:
             signed_in = await client.finish(pending, dict(request.query_params))
         except SignInFailed as failed:
@@ -174,7 +179,7 @@ def create_service(service: Service, client: OpenIdClient, now: Any) -> Litestar
         # A new secret for who is signed in now: one that was planted before knows nothing of it.
         visits.pop(request.cookies[COOKIE], None)
         secret = secrets.token_urlsafe(32)
-        visits[secret] = Visit(signed_in=signed_in)
+        visits[secret] = Visit(visit.pending, signed_in)
         answer = see_other("/")
         answer.set_cookie(key=COOKIE, value=secret, httponly=True, samesite="lax")
         return answer
