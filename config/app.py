@@ -24,6 +24,7 @@ from config.site.headers import HeaderPolicy, with_headers
 from config.site.static import read_assets, static_handler
 from config.transactions import with_transactions
 from identity.pages import (
+    contacts,
     enrol,
     not_me,
     recovery,
@@ -39,12 +40,15 @@ from identity.pages import explanations as identity_explanations
 from identity.pages import panels as identity_panels
 from oidc.endpoints import (
     authorize,
+    backchannel_authentication,
     consent,
+    device,
     discovery,
     end_session,
     introspection,
     par,
     registration,
+    requests,
     revocation,
     select_account,
     services,
@@ -61,13 +65,26 @@ NAVIGATION = (
     Link("/account", N_("Home")),
     Link("/account/profile", N_("Your details")),
     Link("/account/services", N_("Services")),
+    Link("/account/requests", N_("Requests")),
     Link("/account/security", N_("Security")),
     Link("/account/history", N_("History")),
 )
 
 DOORS = (
     *(home, profile, history),
-    *(sign_in, second_factor, enrol, register, recovery_codes, recovery, security, security_passkey, sessions, not_me),
+    *(
+        sign_in,
+        second_factor,
+        enrol,
+        register,
+        recovery_codes,
+        recovery,
+        security,
+        security_passkey,
+        sessions,
+        not_me,
+        contacts,
+    ),
     *(
         authorize,
         par,
@@ -77,6 +94,9 @@ DOORS = (
         userinfo,
         revocation,
         registration,
+        device,
+        backchannel_authentication,
+        requests,
         introspection,
         discovery,
         end_session,

@@ -36,6 +36,8 @@ from oidc.fetcher import Fetcher
 from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import (
     BACKCHANNEL_LOGOUT,
+    CIBA,
+    DEVICE,
     CLIENT_AUTHENTICATION,
     DPOP,
     JAR,
@@ -46,7 +48,7 @@ from oidc.protocol.capabilities import (
     SIGNED_USERINFO,
     Capabilities,
 )
-from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
+from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CIBA_GRANT, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.keys import read_key_set
 from oidc.protocol.strict_json import json_object
@@ -58,10 +60,10 @@ TEMPLATE_FOLDERS = tuple(
     for package in ("accounts.pages", "identity.pages", "oidc.endpoints", "config.site")
 )
 
-FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, DPOP, SIGNED_USERINFO, SIGNED_INTROSPECTION})
+FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, DPOP, SIGNED_USERINFO, SIGNED_INTROSPECTION, DEVICE, CIBA})
 """What every deployment offers; what needs a setting is added where it is set."""
 
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS)
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, CIBA_GRANT)
 
 
 class House:
@@ -111,6 +113,7 @@ class House:
         return Worker(self.database, self.vault, self.clock, self._handlers(), pause)
 
     def _handlers(self) -> Mapping[str, Handler]:
+        from oidc.ciba_ping import PING, ping
         from oidc.logout import deliver_logout, spread_logout
 
         from identity.failure_burst import FAILURE_BURST, announce_failures
@@ -119,6 +122,7 @@ class House:
             "message": self._send_message,
             SESSION_ENDED: partial(spread_logout, *logout),
             "logout_token": partial(deliver_logout, *logout),
+            PING: partial(ping, *logout),
         }
 
             FAILURE_BURST: partial(announce_failures, self.database, self.vault),

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 from urllib.parse import SplitResult
 
 import httpx2
@@ -55,6 +56,11 @@ class Fetcher:
         """The answer to a form. Raises `FetchFailed`."""
         return await self._bounded("POST", url, {}, fields)
 
+    async def post_json(self, url: str, document: Mapping[str, Any], *, bearer: str) -> Fetched:
+        """The answer to a JSON document, sent with a bearer token. Raises `FetchFailed`."""
+        headers = {"content-type": "application/json", "authorization": f"Bearer {bearer}"}
+        return await self._bounded("POST", url, headers, None, msgspec.json.encode(document))
+
     async def close(self) -> None:
         """Give back connections."""
         client, self._client = self._client, None
@@ -62,7 +68,12 @@ class Fetcher:
             await client.aclose()
 
     async def _bounded(
-        self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None,
+        content: bytes | None = None,
     ) -> Fetched:
         parts = split_uri(url)
         if parts is None or not parts.hostname or "@" in parts.netloc:
@@ -74,7 +85,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._seconds):
                 addresses = await self._resolve(parts.hostname)
-                return await self._ask(method, parts, addresses, headers, form)
+                return await self._ask(method, parts, addresses, headers, form, content)
         except TimeoutError:
             raise FetchFailed(f"no answer within {self._seconds:g} seconds") from None
         except httpx2.HTTPError as error:
@@ -103,10 +114,11 @@ class Fetcher:
         addresses: tuple[Address, ...],
         headers: Mapping[str, str],
         form: Mapping[str, str] | None,
+        content: bytes | None,
     ) -> Fetched:
         for address in addresses:
             try:
-                return await self._ask_at(address, method, parts, headers, form)
+                return await self._ask_at(address, method, parts, headers, form, content)
             except httpx2.ConnectError:
                 if address == addresses[-1]:
                     raise
@@ -119,6 +131,7 @@ class Fetcher:
         parts: SplitResult,
         headers: Mapping[str, str],
         form: Mapping[str, str] | None,
+        content: bytes | None,
     ) -> Fetched:
         """The connection goes to the address that was judged; the name stays in `Host` and in TLS, where the
         certificate is judged by it. A second look-up could lead elsewhere."""
@@ -137,6 +150,7 @@ class Fetcher:
             pinned,
             headers={"host": parts.netloc, "accept-encoding": "identity", "user-agent": "identity-house", **headers},
             data=form,
+            content=content,
             extensions={"sni_hostname": parts.hostname},
         )
         response = await self._client.send(request, stream=True)

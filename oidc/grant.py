@@ -81,6 +81,8 @@ class GrantView(msgspec.Struct, frozen=True):
     amr: tuple[str, ...]
     auth_time: datetime
     created_at: datetime
+    resources: tuple[str, ...] = ()
+    details: tuple[dict[str, Any], ...] = ()
 
 
 class SessionService(msgspec.Struct, frozen=True):
@@ -107,6 +109,8 @@ GRANT_COLUMNS = (
     Grant.amr,
     Grant.auth_time,
     Grant.created_at,
+    Grant.resources,
+    Grant.authorization_details,
 )
 
 
@@ -157,6 +161,8 @@ def grant_view(row: Any) -> GrantView:
         tuple(row.amr),
         row.auth_time,
         row.created_at,
+        tuple(row.resources or ()),
+        tuple(row.authorization_details or ()),
     )
 
 
@@ -175,8 +181,11 @@ async def open_grant(
     amr: Collection[str],
     auth_time: datetime,
     now: datetime,
+    resources: Collection[str] = (),
+    details: Collection[dict[str, Any]] = (),
+    is_offline: bool | None = None,
 ) -> UUID:
-    """A new grant."""
+    """A new grant. It outlives its session when `offline_access` is among its scopes, or where the caller says so."""
     grant_id = new_id(now)
     await db.execute(
         _INSERT,
@@ -185,7 +194,7 @@ async def open_grant(
             "account_id": account_id,
             "client_id": client_id,
             "session_id": session_id,
-            "is_offline": "offline_access" in scopes,
+            "is_offline": "offline_access" in scopes if is_offline is None else is_offline,
             "consent_id": consent_id,
             "sub": sub,
             "sid": sid,
@@ -195,6 +204,8 @@ async def open_grant(
             "amr": list(amr),
             "auth_time": auth_time,
             "created_at": now,
+            "resources": list(resources) or None,
+            "authorization_details": list(details) or None,
         },
     )
     return grant_id

@@ -42,7 +42,7 @@ async def redeem_waiting(
     Of many polls that race, the database lets one redeem. One more afterwards can only be a copy, and revokes what the
     first one gave, as with a code. Another client's secret is no secret here.
     """
-    presented: dict[str, Any] = {"presented": digest(secret), "by": client.client_id, "kind": kind}
+    presented: dict[str, Any] = {"presented": digest(secret), "by": client.client_id, "of_kind": kind}
     row = await db.first(_PRESENTED, presented)
     if row is None:
         raise ProtocolError(INVALID_GRANT, UNKNOWN)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     String,
     Uuid,
     bindparam,
-    func,
     select,
     text,
     update,
@@ -70,12 +69,14 @@ class WaitingRequest(Base):
 
 class AskedFor(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the client asked: scopes, the levels that would do, and what the citizen compares with the other device.
-    `address` is where the request came from; `token` is CIBA's `client_notification_token`."""
+    `address` is where the request came from; `token` is CIBA's
+    `client_notification_token`, and `secret` the `auth_req_id`, kept where the client is told by it."""
 
     scope: tuple[str, ...]
     acr_values: tuple[str, ...] = ()
     message: str | None = None
     token: str | None = None
+    secret: str | None = None
     address: str = ""
 
 
@@ -129,6 +130,8 @@ async def open_request(
 ) -> Opened | None:
     """Keep a request; None where another one waits under the same user code."""
     request_id, secret = new_id(now), new_secret()
+    if asked.token is not None:
+        asked = msgspec.structs.replace(asked, secret=secret)
     kept = await db.scalar(
         insert_ignoring(db, WaitingRequest)
         .values(
@@ -176,16 +179,6 @@ async def waiting_for(db: Transaction, vault: Vault, account_id: UUID, now: date
     return [found for row in rows if (found := _opened(vault, row)) is not None]
 
 
-async def count_waiting(db: Transaction, account_id: UUID, client_id: str, now: datetime) -> int:
-    """How many requests of this client wait for this citizen."""
-    found: int = await db.scalar(
-        select(func.count())
-        .select_from(WaitingRequest)
-        .where(WaitingRequest.account_id == account_id, WaitingRequest.client_id == client_id, _is_open(now))
-    )
-    return found
-
-
 async def settle(
     db: Transaction, request_id: UUID, account_id: UUID, answer: Answer, now: datetime, grant_id: UUID | None = None
 ) -> bool:
@@ -227,6 +220,6 @@ def _hidden(vault: Vault, user_code: str) -> bytes:
 IS_PRESENTED = (
     (WaitingRequest.digest == bindparam("presented", type_=LargeBinary()))
     & (WaitingRequest.client_id == bindparam("by", type_=String()))
-    & (WaitingRequest.kind == bindparam("kind", type_=String()))
+    & (WaitingRequest.kind == bindparam("of_kind", type_=String()))
 )
 """The request that a client polls for."""

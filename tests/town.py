@@ -72,6 +72,7 @@ class Outside:
         self.documents: dict[str, bytes] = {}
         self.fetched: list[str] = []
         self.received: list[tuple[str, dict[str, str]]] = []
+        self.pinged: list[tuple[str, dict[str, Any], str]] = []
 
     async def get(self, url: str) -> Fetched:
         self.fetched.append(url)
@@ -82,6 +83,13 @@ class Outside:
     async def post_form(self, url: str, fields: dict[str, str]) -> Fetched:
         self.received.append((url, fields))
         status = self.answers.get(url, 200)
+        if status is None:
+            raise FetchFailed("timed out")
+        return Fetched(status, b"")
+
+    async def post_json(self, url: str, document: dict[str, Any], *, bearer: str) -> Fetched:
+        self.pinged.append((url, document, bearer))
+        status = self.answers.get(url, 204)
         if status is None:
             raise FetchFailed("timed out")
         return Fetched(status, b"")
@@ -351,7 +359,7 @@ class Town:
 async def new_town(
     database_url: str, settings: dict[str, Any] | None = None, **capabilities: Any
 ) -> AsyncIterator[Town]:
-    """A town on an empty database. `settings` are those of the house, `capabilities` replace what its provider can do."""
+    """A town on an empty database. `settings` are the house's, `capabilities` replace what its provider can do."""
     clock, post, outside = Instant(), Post(), Outside()
     engine = open_engine(database_url, 10, durable=False)
     async with engine.begin() as connection:

@@ -1,7 +1,6 @@
 """The consent page of an interaction: what a service asks for, in plain words, with the citizen's own values (R13)."""
 
 import hmac
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,31 +11,29 @@ from litestar.di import NamedDependency
 from accounts.account import data_key_of
 from accounts.activity import record
 from accounts.citizen import Browser
-from accounts.consent import Shown, give_consent
 from accounts.database import Transaction
-from accounts.notification import notify_contacts
-from accounts.pages.page import N_, form_of, page, see_other
+from accounts.pages.page import form_of, page, see_other
 from accounts.vault import Vault
 from identity.device import device_name
 from identity.session import SessionView
+from oidc.endpoints.agreement import NOTICE, agree
 from oidc.endpoints.authorization_response import AnyRequest
 from oidc.endpoints.authorization_steps import denied, finish, step_of
-from oidc.endpoints.claim_words import LASTING, all_claims, details_of, words_of
+from oidc.endpoints.claim_words import all_claims, details_of
 from oidc.endpoints.own_values import masked_email, own_values
 from oidc.endpoints.visit import Visit, answered, returned
 from oidc.interaction import consent
+from oidc.protocol.claims import SCOPE_CLAIMS
 from oidc.protocol.prompt import AskConsent
 from oidc.provider import Provider
-
-NOTICE = "2026-11"
-"""The version of the words on this page, kept with each agreement (R65). It changes when they mean something else."""
-NO_PURPOSE = N_("It needs this to sign you in and to provide its service.")
+from oidc.resource import asked_at
 
 
 async def consent_page(
     request: AnyRequest,
     db: Transaction,
     vault: Vault,
+    provider: Provider,
     visit: Visit,
     session: SessionView,
     step: AskConsent,
@@ -57,7 +54,8 @@ async def consent_page(
         new=details_of(new, values, language, step.essential),
         before=details_of(before, values, language),
         is_lasting=step.offline,
-        is_new=bool(new) or "offline_access" in step.new_scope,
+        acts=asked_at(provider.resources, step.scope, language),
+        is_new=bool(new) or bool(set(step.new_scope) - {"openid", *SCOPE_CLAIMS}),
         signed_in_as=masked_email(values),
         hidden={
             "interaction": str(visit.held.id),
@@ -123,37 +121,20 @@ async def _agree(
     now: datetime,
 ) -> None:
     """Write the agreement down, with what stood before, and tell every contact of it (R67)."""
-    client, agreed = visit.client, visit.agreed
-    scopes = {*step.scope, *(agreed.scopes if agreed else ())}
-    claims = {*all_claims(step.scope, step.claims), *(agreed.claims if agreed else ())}
-    name = client.name_in(language)
-    await give_consent(
-        db,
-        session.account_id,
-        client.client_id,
-        scopes=scopes,
-        claims=claims,
-        shown=Shown(name, client.text_in("purpose", language) or NO_PURPOSE, NOTICE, language),
-        lawful_basis="consent",
-        now=now,
-    )
-    key = await data_key_of(db, vault, session.account_id)
-    await record(db, session.account_id, "consent_given", now, key=key, service=name, device=device, address=address)
-    gets: Sequence[str] = words_of(all_claims(step.scope, step.claims))
-    await notify_contacts(
+    await agree(
         db,
         vault,
-        key,
+        visit.client,
         session.account_id,
-        "consent_given",
-        session.locale or language,
-        now,
-        service=name,
-        gets=gets,
-        lasting=LASTING if step.offline else "",
-        when=f"{now:%Y-%m-%d %H:%M} UTC",
+        scopes=step.scope,
+        claims=step.claims,
+        before=visit.agreed,
+        is_lasting=step.offline,
+        language=language,
+        locale=session.locale,
         device=device,
         address=address,
+        now=now,
     )
 
 

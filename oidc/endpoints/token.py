@@ -15,24 +15,27 @@ from oidc.client_authentication import authenticate
 from oidc.endpoints.certificate import certificate_of
 from oidc.endpoints.cors import ANYONE, preflight
 from oidc.endpoints.errors import CLIENT, ERRORS, HEADERS, json_response
-from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token
+from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token, waiting
 from oidc.endpoints.grants.granted import Exchange, Granted
 from oidc.endpoints.shown import shown_sender
 from oidc.key_ring import Keys
 from oidc.protocol.client import require_grant_type
-from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
+from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CIBA_GRANT, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN
 from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, ProtocolError
 from oidc.protocol.id_token import half_hash, id_token_claims
 from oidc.protocol.token_request import TokenRequest, read_token_request
 from oidc.protocol.token_response import NO_STORE, token_response
 from oidc.provider import Provider
 from oidc.release import claims_of_grant
+from oidc.resource_token import sign_access_token, subject_at
 from oidc.sender import binding_of
 
 EXCHANGES: dict[str, Exchange] = {
     AUTHORIZATION_CODE: authorization_code.exchange,
     REFRESH_TOKEN: refresh_token.exchange,
     CLIENT_CREDENTIALS: client_credentials.exchange,
+    DEVICE_CODE: waiting.exchange_device_code,
+    CIBA_GRANT: waiting.exchange_auth_req_id,
 }
 
 
@@ -83,12 +86,19 @@ async def answered(
 ) -> Response[bytes]:
     """The ID token, signed outside the transaction, and the answer."""
     grant, tokens, policy = granted.grant, granted.tokens, provider.policy
-    id_token = None
-    if grant is None or "openid" not in tokens.scopes:
-        await db.commit()
-    else:
+    id_token, access_token, scopes, claims = None, tokens.access_token, tokens.scopes, {}
+    is_openid = grant is not None and "openid" in tokens.scopes
+    if grant is not None and is_openid:
         claims = await claims_of_grant(db, vault, grant, "id_token", tokens.scopes, now)
-        await db.commit()
+    resource = provider.resources.get(tokens.audience) if tokens.audience else None
+    sub = await subject_at(db, provider, resource, grant, now) if resource and grant else ""
+    await db.commit()
+    if resource is not None and grant is not None:
+        access_token = await sign_access_token(
+            db, vault, provider, resource, grant, tokens, sub, policy.access_token, now
+        )
+        scopes = resource.scope_of(tokens.scopes)
+    if grant is not None and is_openid:
         algorithm = client.metadata.id_token_signed_response_alg
         body = id_token_claims(
             issuer=provider.issuer,
@@ -102,17 +112,17 @@ async def answered(
             nonce=granted.nonce,
             sid=grant.sid,
             jti=new_secret(16),
-            at_hash=half_hash(tokens.access_token, algorithm),
+            at_hash=half_hash(access_token, algorithm),
             claims=claims,
         )
         id_token = await keys.sign(body, algorithm=algorithm, typ="JWT")
     members = token_response(
-        access_token=tokens.access_token,
+        access_token=access_token,
         expires_in=policy.access_token,
-        scope=tokens.scopes,
+        scope=scopes,
         id_token=id_token,
         refresh_token=tokens.refresh_token,
-        more=granted.more,
+        more={**({"authorization_details": tokens.details} if tokens.details else {}), **granted.more},
         token_type=tokens.sender.token_type,
     )
     return json_response(members, {**NO_STORE, **ANYONE})

@@ -1,0 +1,42 @@
+"""The grant types of requests that wait for a citizen elsewhere: device code (RFC 8628 section 3.4), CIBA (10.1)."""
+
+from datetime import datetime
+
+from accounts.database import Transaction
+from accounts.vault import Vault
+from oidc.client import RegisteredClient
+from oidc.endpoints.grants.granted import Granted
+from oidc.protocol.parameters import Parameters
+from oidc.provider import Provider
+from oidc.sender import Sender
+from oidc.waiting_redemption import redeem_waiting
+
+
+async def exchange_device_code(
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    client: RegisteredClient,
+    parameters: Parameters,
+    sender: Sender,
+    now: datetime,
+) -> Granted:
+    """Poll, and redeem once the citizen has allowed it."""
+    code = parameters.require("device_code")
+    redeemed = await redeem_waiting(db, provider.policy, client, "device", code, now, sender)
+    return Granted(redeemed.grant, redeemed.tokens)
+
+
+async def exchange_auth_req_id(
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    client: RegisteredClient,
+    parameters: Parameters,
+    sender: Sender,
+    now: datetime,
+) -> Granted:
+    """The same for CIBA, whether the client was pinged or just asks."""
+    name = parameters.require("auth_req_id")
+    redeemed = await redeem_waiting(db, provider.policy, client, "ciba", name, now, sender)
+    return Granted(redeemed.grant, redeemed.tokens)
