@@ -37,8 +37,8 @@ from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import (
     BACKCHANNEL_LOGOUT,
     CIBA,
-    DEVICE,
     CLIENT_AUTHENTICATION,
+    DEVICE,
     DPOP,
     JAR,
     JARM,
@@ -113,19 +113,19 @@ class House:
         return Worker(self.database, self.vault, self.clock, self._handlers(), pause)
 
     def _handlers(self) -> Mapping[str, Handler]:
+        from identity.failure_burst import FAILURE_BURST, announce_failures
         from oidc.ciba_ping import PING, ping
         from oidc.logout import deliver_logout, spread_logout
 
-        from identity.failure_burst import FAILURE_BURST, announce_failures
         logout = (self.provider, self.database, self.vault)
         return {
             "message": self._send_message,
             SESSION_ENDED: partial(spread_logout, *logout),
             "logout_token": partial(deliver_logout, *logout),
             PING: partial(ping, *logout),
+            FAILURE_BURST: partial(announce_failures, self.database, self.vault),
         }
 
-            FAILURE_BURST: partial(announce_failures, self.database, self.vault),
     async def _send_message(self, work: Leased, _now: object) -> None:
         payload = work.payload
         await self.transport.send(
