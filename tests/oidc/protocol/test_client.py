@@ -62,6 +62,9 @@ def test_a_grant_type_that_was_not_registered_is_refused(client_of):
             ClientMetadata(redirect_uris=("http://127.0.0.1/cb", "https://b.example/"), application_type="native"),
             "b.example",
         ),
+        (ClientMetadata(redirect_uris=("org.example.app://callback/",), application_type="native"), "client:app"),
+        (ClientMetadata(redirect_uris=("org.example.app:/cb",), jwks_uri="https://keys.example/jwks"), "client:app"),
+        (ClientMetadata(redirect_uris=("http://parks.localhost:9000/cb",)), "parks.localhost"),
         (ClientMetadata(grant_types=("client_credentials",)), "client:app"),
         (ClientMetadata(jwks_uri="https://keys.example/jwks"), "keys.example"),
     ],
@@ -99,6 +102,7 @@ def test_without_redirect_uris_the_sector_document_lists_the_key_set():
     require_listed_in_sector_document(b'["https://keys.example/jwks"]', metadata)
     with pytest.raises(ProtocolError):
         require_listed_in_sector_document(b"[]", metadata)
+    require_listed_in_sector_document(b"[]", ClientMetadata())
 
 
 def test_an_origin_is_what_a_form_may_lead_to():

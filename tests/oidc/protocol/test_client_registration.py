@@ -340,10 +340,12 @@ def test_logout_by_the_back_channel_is_honoured(accepted):
 
 
 @pytest.mark.parametrize("kind", ["backchannel", "frontchannel"])
-def test_a_session_can_only_be_required_where_logout_is_told(refused, whole, kind):
+def test_a_session_can_only_be_required_where_logout_is_told(accepted, refused, whole, kind):
     """Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2."""
     field = f"{kind}_logout_session_required"
     assert list(refused(whole, **{field: True})) == [field]
+    uri = {f"{kind}_logout_uri": "https://parks.example/out"}
+    assert getattr(accepted(whole, **{field: True}, **uri), field)
 
 
 def test_front_channel_logout_stays_on_the_services_own_origin(accepted, refused, whole):
@@ -379,7 +381,10 @@ def test_who_signs_has_published_keys(accepted, refused, keys):
     assert accepted(jwks_uri="https://parks.example/jwks", **signing)
     assert list(refused(**signing)) == ["token_endpoint_auth_method"]
     assert list(refused(jwks=jwks, jwks_uri="https://parks.example/jwks", **signing)) == ["jwks"]
+    assert accepted(jwks=jwks, token_endpoint_auth_signing_alg="ES256", **signing)
     assert list(refused(jwks=jwks, token_endpoint_auth_signing_alg="PS256", **signing)) == ["jwks"]
+    broken = refused(jwks={"keys": [7]}, token_endpoint_auth_signing_alg="PS256", **signing)
+    assert "key 1 is not" in broken["jwks"]
 
 
 @pytest.mark.parametrize(
@@ -417,10 +422,12 @@ def test_keys_that_are_private_symmetric_or_weak_are_refused(refused, keys):
         assert why in problems["jwks"]
 
 
-def test_an_enc_never_comes_alone(refused, whole, keys):
+def test_an_enc_never_comes_alone(accepted, refused, whole, keys):
     """OpenID Connect Registration section 2."""
     jwks = {"keys": [keys["ec"].as_dict(private=False)]}
 
+    both = {"userinfo_encrypted_response_alg": "ECDH-ES", "userinfo_encrypted_response_enc": "A256GCM"}
+    assert accepted(whole, jwks=jwks, **both).userinfo_encrypted_response_enc == "A256GCM"
     assert list(refused(whole, userinfo_encrypted_response_enc="A256GCM")) == ["userinfo_encrypted_response_enc"]
     assert list(refused(whole, jwks=jwks, id_token_encrypted_response_alg="RSA1_5")) == [
         "id_token_encrypted_response_alg"
@@ -449,6 +456,7 @@ def test_backchannel_authentication_says_how_it_is_told(accepted, refused, whole
     assert list(refused(whole, **ciba)) == ["backchannel_token_delivery_mode"]
     ping = {"backchannel_token_delivery_mode": "ping"}
     assert list(refused(whole, **ping, **ciba)) == ["backchannel_client_notification_endpoint"]
+    assert accepted(whole, backchannel_client_notification_endpoint="https://parks.example/ping", **ping, **ciba)
     assert list(refused(whole, backchannel_token_delivery_mode="push", **ciba)) == ["backchannel_token_delivery_mode"]
 
 
@@ -471,7 +479,7 @@ def test_a_profile_is_refused_while_it_cannot_be_enforced_whole(refused):
     assert "cannot be honoured" in refused(profile="fapi2")["profile"]
 
 
-def test_a_fapi_client_keeps_the_whole_profile(accepted, refused, whole, keys):
+def test_a_fapi_client_keeps_the_whole_profile(accepted, refused, metadata_of, whole, keys):
     """FAPI 2.0 Security Profile sections 5.3.2 and 5.4."""
     jwks = {"keys": [keys["ec"].as_dict(private=False)]}
     fapi = {"profile": "fapi2", "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
@@ -483,6 +491,10 @@ def test_a_fapi_client_keeps_the_whole_profile(accepted, refused, whole, keys):
     assert list(refused(whole, id_token_signed_response_alg="RS256", **fapi)) == ["id_token_signed_response_alg"]
     app = {"application_type": "native", "redirect_uris": ["org.example.parks:/cb"]}
     assert list(refused(whole, **fapi, **app)) == ["redirect_uris"]
+    named = read_client_metadata(metadata_of(**fapi), whole, default_signing_algorithm="PS256").metadata
+    assert named.id_token_signed_response_alg == "PS256"
+    unbound = msgspec.structs.replace(whole, features=ALL_FEATURES - {"dpop", "mtls"})
+    assert list(refused(unbound, **fapi)) == ["profile"]
     no_jarm = msgspec.structs.replace(whole, features=ALL_FEATURES - {"jarm"})
     assert list(refused(no_jarm, **fapi | {"profile": "fapi2-message-signing"})) == ["profile"]
 
