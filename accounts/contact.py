@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Boolean, ForeignKey, Index, LargeBinary, String, Uuid, select, text
+from sqlalchemy import Boolean, ForeignKey, Index, LargeBinary, String, Uuid, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, insert_ignoring, new_id
@@ -56,6 +56,7 @@ class ContactView(msgspec.Struct, frozen=True):
     value: str
     is_verified: bool
     is_primary: bool
+    verified_at: datetime | None = None
 
 
 def canonical_email(written: str) -> str:
@@ -154,6 +155,59 @@ async def contacts_of(db: Transaction, key: DataKey, account_id: UUID) -> list[C
             value=key.open("contact.value", row.id, row.value).decode(),
             is_verified=row.verified_at is not None,
             is_primary=row.is_primary,
+            verified_at=row.verified_at,
         )
         for row in rows
     ]
+
+
+async def retire_contact(db: Transaction, account_id: UUID, contact_id: UUID, now: datetime) -> bool:
+    """Take a contact away; False when the account has no such one. The row stays, so that it can be brought back."""
+    retired = await db.execute(
+        update(Contact)
+        .where(Contact.id == contact_id, Contact.account_id == account_id, Contact.removed_at.is_(None))
+        .values(removed_at=now)
+    )
+    return retired.rowcount == 1
+
+
+async def restore_contact(
+    db: Transaction, vault: Vault, key: DataKey, account_id: UUID, contact_id: UUID, now: datetime
+) -> bool:
+    """Bring a retired contact back, as old as it was. False where it is not one of this account, or the address has
+    become somebody else's meanwhile."""
+    old = await db.first(
+        select(Contact.kind, Contact.value, Contact.verified_at, Contact.is_primary).where(
+            Contact.id == contact_id, Contact.account_id == account_id, Contact.removed_at.is_not(None)
+        )
+    )
+    if old is None:
+        return False
+    value = key.open("contact.value", contact_id, old.value).decode()
+    is_verified = old.verified_at is not None
+    restored = await add_contact(
+        db, vault, key, account_id, old.kind, value, now, verified=is_verified, primary=old.is_primary
+    )
+    if restored is not None:
+        await db.execute(update(Contact).where(Contact.id == restored).values(verified_at=old.verified_at))
+    return restored is not None
+
+
+async def make_primary(db: Transaction, account_id: UUID, contact_id: UUID) -> bool:
+    """Make a verified contact the first of its kind: the one that services see."""
+    chosen = await db.scalar(
+        select(Contact.kind).where(
+            Contact.id == contact_id,
+            Contact.account_id == account_id,
+            Contact.removed_at.is_(None),
+            Contact.verified_at.is_not(None),
+        )
+    )
+    if chosen is None:
+        return False
+    await db.execute(
+        update(Contact)
+        .where(Contact.account_id == account_id, Contact.kind == chosen, Contact.removed_at.is_(None))
+        .values(is_primary=Contact.id == contact_id)
+    )
+    return True

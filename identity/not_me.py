@@ -10,6 +10,7 @@ from accounts.database import Transaction
 from accounts.vault import Vault
 from identity import known_browser, notice
 from identity import session as sessions
+from identity.contact_undo import undo_all
 from identity.device import device_name
 from identity.notice import NoticeView
 from identity.session import Device
@@ -20,12 +21,14 @@ class Stopped(msgspec.Struct, frozen=True):
     """What came to an end."""
 
     sessions: int
+    contacts: int
 
 
 async def stop_everything(
     db: Transaction, vault: Vault, said: NoticeView, device: Device, now: datetime
 ) -> Stopped | None:
-    """End every session, drop every sign-in that is half done, forget every browser. None where this link was used
+    """End every session, drop every sign-in that is half done, forget every browser, undo what was changed of the
+    contacts in the last week. None where this link was used
     already, or is too old. Nobody is let in by it: the worst that a finder of the mail can do is to sign the citizen
     out."""
     if not await notice.spend(db, said, now):
@@ -34,6 +37,7 @@ async def stop_everything(
     key = await data_key_of(db, vault, account_id)
     ended = await sessions.end_all(db, vault, account_id, "not_me", now)
     await forget_proofs(db, account_id, now)
+    undone = await undo_all(db, vault, key, account_id, now)
     await known_browser.forget_all(db, account_id)
     await record(
         db,
@@ -46,4 +50,4 @@ async def stop_everything(
         address=device.address,
     )
     await notice.tell(db, vault, key, account_id, "stopped", notice.detail_of(device), now)
-    return Stopped(len(ended))
+    return Stopped(len(ended), undone)

@@ -8,6 +8,7 @@ from identity.assurance import AssurancePolicy
 from identity.passkey import PasskeyPolicy
 from identity.password import PasswordPolicy
 from identity.session import SessionPolicy
+from identity.text_guard import TextPolicy
 from identity.throttle import ThrottlePolicy
 
 
@@ -21,5 +22,6 @@ class IdentityPolicy(msgspec.Struct, frozen=True):
     assurance: AssurancePolicy = AssurancePolicy()
     password: PasswordPolicy = PasswordPolicy()
     throttle: ThrottlePolicy = ThrottlePolicy()
+    text: TextPolicy = TextPolicy()
     sign_in_lifetime: timedelta = timedelta(hours=1)
     """How long a started sign-in waits for its citizen."""

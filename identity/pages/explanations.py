@@ -28,6 +28,11 @@ EXPLANATIONS: dict[str, tuple[str, str, str]] = {
         N_("We cannot check passwords fast enough at the moment. Your account is safe."),
         N_("Wait a few seconds, then try again. With a passkey you need not wait."),
     ),
+    "last_email": (
+        N_("You need this email address"),
+        N_("You sign in with it, and we could not tell you any more what happens in your account."),
+        N_("Add another email address first, then remove this one. Or replace it."),
+    ),
     "last_way_back": (
         N_("You need this to get back in"),
         N_("Without it, losing one thing would lock you out of your account. So we have not removed it."),
