@@ -1,0 +1,1 @@
+"""Our port of the OpenID Foundation's conformance modules."""

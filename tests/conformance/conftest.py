@@ -1,0 +1,69 @@
+"""One provider for all ported modules, and the table of plan, module and result at the end of a run."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from party import Ear
+from simulated import simulator
+
+from conformance.clients import clients_told_at
+from conformance.kit import PEOPLE, Suite
+from conformance.modules import NOT_PORTED, PLANS, module_of
+
+SETTINGS = {
+    "registration.mode": "open",
+    "registration.require_pkce": "false",
+    "registration.per_address": "100000",
+    "throttle.per_address": "100000",
+}
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The provider that is looked at, from outside."""
+    options = [f"--setting={key}={value}" for key, value in SETTINGS.items()]
+    with Ear() as ear:
+        clients = clients_told_at(ear)
+        with simulator(tmp_path_factory.mktemp("suite"), *options, people=PEOPLE, clients=clients) as running:
+            yield Suite(running, clients, ear)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A file's tests run once for each plan that it belongs to."""
+    plans = getattr(metafunc.module, "PLANS", ())
+    if isinstance(plans, tuple) and plans:
+        metafunc.fixturenames.append("plan")
+        metafunc.parametrize("plan", plans)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which module of which plan a test is: it travels with its report."""
+    for item in items:
+        plan = getattr(item, "callspec", None) and item.callspec.params.get("plan")  # type: ignore[attr-defined]
+        if plan in PLANS:
+            item.user_properties.append(("conformance", json.dumps([plan, module_of(plan, item.originalname)])))  # type: ignore[attr-defined]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Plan, module, result."""
+    results: dict[tuple[str, str], str] = {}
+    for outcome in ("passed", "skipped", "xfailed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in getattr(report, "user_properties", ()):
+                if name == "conformance":
+                    plan, module = json.loads(value)
+                    results[plan, module] = outcome
+    if not results:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("the OpenID Foundation's modules")
+    for plan, modules in PLANS.items():
+        of_plan = {module: results.get((plan, module), "not run") for module in modules}
+        ported = [module for module in modules if (plan, module) not in NOT_PORTED]
+        passed = sum(of_plan[module] == "passed" for module in ported)
+        write(f"{plan} | {len(modules)} modules, {len(ported)} ported, {passed} passed")
+        for module in modules:
+            reason = NOT_PORTED.get((plan, module))
+            write(f"  {module} | {of_plan[module] if reason is None else f'not ported: {reason}'}")
