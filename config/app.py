@@ -179,6 +179,8 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
 def not_served(request: AnyRequest, error: HTTPException) -> Response[Any]:
     """What the router itself refuses: no such page, wrong method, too large."""
     request.state[CRASHED] = True
+    if error.status_code != 404:  # those are the noise of every scanner, and who knows what was pasted there
+        log.info("not_served", status=error.status_code, path=request.url.path, method=request.method)
     return error_page(request, error.status_code, headers=error.headers, error=error)
 
 
