@@ -44,8 +44,10 @@ from oidc.protocol.capabilities import (
     JARM,
     MTLS,
     PAR,
+    RESOURCES,
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
+    STANDARD_SCOPES,
     Capabilities,
 )
 from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CIBA_GRANT, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN
@@ -169,6 +171,11 @@ def _password_policy(settings: Settings, *words: str) -> PasswordPolicy:
     return PasswordPolicy(context_words=words, breached_file=path)
 
 
+def _scopes(settings: Settings) -> tuple[str, ...]:
+    of_resources = (scope for resource in settings.resource for scope in resource.scopes)
+    return tuple(dict.fromkeys((*STANDARD_SCOPES, *of_resources)))
+
+
 def _mutual_tls(settings: Settings) -> MutualTls | None:
     chosen = settings.mutual_tls
     if not chosen.enabled:
@@ -215,7 +222,9 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             service_scopes=settings.api.scopes,
             grant_types=GRANT_TYPES,
             response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
-            features=FEATURES | ({MTLS} if mutual_tls else set()),
+            features=FEATURES | ({MTLS} if mutual_tls else set()) | ({RESOURCES} if settings.resource else set()),
+            resources=tuple(resource.uri for resource in settings.resource),
+            scopes=_scopes(settings),
             client_authentication_methods=(*CLIENT_AUTHENTICATION, *(mutual_tls.methods if mutual_tls else ())),
         ),
         ProviderPolicy(
@@ -229,4 +238,5 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
         vault,
         Fetcher(allow_loopback=settings.is_throwaway),
         mutual_tls,
+        settings.resource,
     )

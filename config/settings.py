@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from oidc.resource import Resource, problems_of_resources
+
 PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
 LISTS = ("trusted", "levels", "scopes")
@@ -167,6 +169,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiSettings = ApiSettings()
     dpop: DpopSettings = DpopSettings()
     mutual_tls: MutualTlsSettings = MutualTlsSettings()
+    resource: tuple[Resource, ...] = ()
+    """`[[resource]]`: the APIs that access tokens are given for (oidc/resource.py)."""
     registration: RegistrationSettings = RegistrationSettings()
 
     @property
@@ -298,6 +302,7 @@ def _problems(settings: Settings) -> list[str]:
     address = urlsplit(settings.mutual_tls.address)
     if settings.mutual_tls.address and (address.scheme != "https" or not address.hostname or address.path):
         problems.append("mutual_tls.address: a URL like https://mtls.account.example.gov, without a path")
+    problems += problems_of_resources(settings.resource)
     for network in settings.proxy.trusted:
         try:
             ip_network(network)

@@ -57,6 +57,7 @@ def facts_of(row: Any, *, token_type: str) -> TokenFacts:
         auth_time=row.auth_time,
         acr=row.acr,
         cnf=confirmation(jkt=row.dpop_jkt, certificate=row.certificate_thumbprint),
+        authorization_details=tuple(row.authorization_details or ()),
     )
 
 
@@ -76,6 +77,7 @@ _FACT_COLUMNS: tuple[Any, ...] = (
     AccessToken.audience,
     AccessToken.dpop_jkt,
     AccessToken.certificate_thumbprint,
+    AccessToken.authorization_details,
     AccessToken.issued_at,
     AccessToken.expires_at,
     Grant.sub,

@@ -23,7 +23,7 @@ from oidc.grant import (
     standing_grant,
     stands,
 )
-from oidc.issuance import NewTokens, Spending, new_access_token
+from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
@@ -93,6 +93,8 @@ async def issue_code(
         amr=session.amr,
         auth_time=session.auth_time,
         now=now,
+        resources=request.resource,
+        details=request.authorization_details,
     )
     code = new_secret()
     await db.execute(
@@ -122,6 +124,7 @@ async def redeem(
     asked: CodeGrant,
     now: datetime,
     sender: Sender = ANYONE,
+    wish: Wish = ALL,
 ) -> RedeemedCode:
     """Spend the code for tokens, bound to who asks. Of many that race, the database lets one through.
 
@@ -147,7 +150,7 @@ async def redeem(
         await revoke_grant(db, row.id, "code_misused", now)
         raise
     grant = grant_view(row)
-    tokens = new_access_token(policy, grant.scopes, now, sender)
+    tokens = access_token_of(policy, grant, grant.scopes, wish, now, sender)
     if client.uses(REFRESH_TOKEN):
         tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))
     # What was read is asserted again: the code is unspent and its grant stands, or nothing is written.

@@ -14,6 +14,9 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from accounts.database import AT, Base, Instant, Json, Transaction, digest, new_secret
 from oidc.access_token import AccessToken
+from oidc.grant import GrantView
+from oidc.protocol.authorization_details import narrow_details
+from oidc.protocol.resource import narrow_resources, one_audience
 from oidc.provider import ProviderPolicy
 from oidc.sender import ANYONE, Sender
 
@@ -31,6 +34,19 @@ class NewTokens(msgspec.Struct, frozen=True):
     sender: Sender = ANYONE
     """Whom the access token is bound to."""
     refresh_sender: Sender = ANYONE
+    audience: str | None = None
+    """The one API that the access token is for. It will be a JWT: there is nothing to keep, and it is not made yet."""
+    details: tuple[dict[str, Any], ...] = ()
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a token request wants of all that was granted (RFC 8707 section 2.2, RFC 9396 section 6); empty is all."""
+
+    resources: tuple[str, ...] = ()
+    details: tuple[dict[str, Any], ...] = ()
+
+
+ALL = Wish()
 
 
 def new_access_token(
@@ -40,6 +56,20 @@ def new_access_token(
     return NewTokens(new_secret(), now + policy.access_token, scopes, sender=sender)
 
 
+def access_token_of(
+    policy: ProviderPolicy, grant: GrantView, scopes: tuple[str, ...], wish: Wish, now: datetime, sender: Sender
+) -> NewTokens:
+    """An access token for what is wished. Raises `invalid_target`, `invalid_authorization_details`."""
+    tokens = new_access_token(policy, scopes, now, sender)
+    if not grant.resources and not grant.details and wish == ALL:
+        return tokens
+    return msgspec.structs.replace(
+        tokens,
+        audience=one_audience(narrow_resources(grant.resources, wish.resources)),
+        details=tuple(dict(detail) for detail in narrow_details(grant.details, wish.details)),
+    )
+
+
 class Spending:
     """One way to spend. `spend` is a conditional UPDATE with parameters, `AT` among them, that returns `grant_id` and
     `client_id`: of many that race, the database lets one through. `refresh_table` keeps refresh tokens."""
@@ -47,19 +77,26 @@ class Spending:
     def __init__(self, spend: ReturningUpdate[UUID, str], refresh_table: type[Base]) -> None:
         self._spend = spend
         self._keep_refresh = _insert(refresh_table, "refresh")
-        self._whole = {False: _one_statement(spend, None), True: _one_statement(spend, refresh_table)}
+        self._whole = {
+            (has_access, has_refresh): _one_statement(
+                spend, AccessToken if has_access else None, refresh_table if has_refresh else None
+            )
+            for has_access in (True, False)
+            for has_refresh in (True, False)
+        }
 
     async def into(self, db: Transaction, presented: dict[str, Any], tokens: NewTokens, now: datetime) -> bool:
         """Spend and write; False, and nothing written, when it could not be spent."""
-        has_refresh = tokens.refresh_token is not None
+        has_access, has_refresh = tokens.audience is None, tokens.refresh_token is not None
         if db.dialect == "postgresql":
             parameters = {**presented, **_parameters(tokens), "at": now}
-            return await db.first(self._whole[has_refresh], parameters) is not None
+            return await db.first(self._whole[has_access, has_refresh], parameters) is not None
         spent = await db.first(self._spend, {**presented, "at": now})
         if spent is None:
             return False
         parameters = {**_parameters(tokens), "at": now, "for_grant": spent.grant_id, "for_client": spent.client_id}
-        await db.execute(KEEP_ACCESS, parameters)
+        if has_access:
+            await db.execute(KEEP_ACCESS, parameters)
         if has_refresh:
             await db.execute(self._keep_refresh, parameters)
         return True
@@ -67,8 +104,9 @@ class Spending:
 
 async def keep_access_token(db: Transaction, tokens: NewTokens, grant_id: Any, client_id: str, now: datetime) -> None:
     """Write an access token down where nothing is spent for it."""
-    parameters = {**_parameters(tokens), "at": now, "for_grant": grant_id, "for_client": client_id}
-    await db.execute(KEEP_ACCESS, parameters)
+    if tokens.audience is None:
+        parameters = {**_parameters(tokens), "at": now, "for_grant": grant_id, "for_client": client_id}
+        await db.execute(KEEP_ACCESS, parameters)
 
 
 def _parameters(tokens: NewTokens) -> dict[str, Any]:
@@ -78,6 +116,7 @@ def _parameters(tokens: NewTokens) -> dict[str, Any]:
         "access_expires_at": tokens.access_expires_at,
         "access_jkt": tokens.sender.jkt,
         "access_certificate": tokens.sender.certificate,
+        "access_details": list(tokens.details) or None,
     }
     if tokens.refresh_token is not None:
         parameters["refresh_digest"] = digest(tokens.refresh_token)
@@ -92,7 +131,7 @@ COLUMNS = ("digest", "grant_id", "client_id", "scopes", "issued_at", "expires_at
 
 
 def _values(name: str, grant_id: Any, client_id: Any) -> tuple[Any, ...]:
-    return (
+    values = (
         bindparam(f"{name}_digest", type_=LargeBinary()),
         grant_id,
         client_id,
@@ -102,23 +141,29 @@ def _values(name: str, grant_id: Any, client_id: Any) -> tuple[Any, ...]:
         bindparam(f"{name}_jkt", type_=String()),
         bindparam(f"{name}_certificate", type_=String()),
     )
+    return (*values, bindparam("access_details", type_=Json())) if name == "access" else values
 
 
 def _insert(table: type[Base], name: str) -> Insert:
     values = _values(name, bindparam("for_grant", type_=Uuid()), bindparam("for_client", type_=String()))
-    return insert(table).values(dict(zip(COLUMNS, values, strict=True)))
+    return insert(table).values(dict(zip(_columns(name), values, strict=True)))
+
+
+def _columns(name: str) -> tuple[str, ...]:
+    return (*COLUMNS, "authorization_details") if name == "access" else COLUMNS
 
 
 KEEP_ACCESS = _insert(AccessToken, "access")
 
 
-def _one_statement(spend: ReturningUpdate[UUID, str], refresh_table: type[Base] | None) -> Select[Any]:
+def _one_statement(
+    spend: ReturningUpdate[UUID, str], access_table: type[Base] | None, refresh_table: type[Base] | None
+) -> Select[Any]:
     spent = spend.cte("spent")
-    tables: list[tuple[str, type[Base]]] = [("access", AccessToken)]
-    if refresh_table is not None:
-        tables.append(("refresh", refresh_table))
     whole = select(spent.c.grant_id)
-    for name, table in tables:
+    for name, table in (("access", access_table), ("refresh", refresh_table)):
+        if table is None:
+            continue
         values = select(*_values(name, spent.c.grant_id, spent.c.client_id)).select_from(spent)
-        whole = whole.add_cte(insert(table).from_select(COLUMNS, values).cte(f"kept_{name}"))
+        whole = whole.add_cte(insert(table).from_select(_columns(name), values).cte(f"kept_{name}"))
     return whole

@@ -1,5 +1,6 @@
 """What every endpoint of the provider is handed: who we are, our policy, our keys, our clients."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -14,6 +15,7 @@ from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import CIBA, DEVICE, PAR, Capabilities
 from oidc.protocol.metadata import Endpoints, discovery_document
 from oidc.registration import RegistrationPolicy
+from oidc.resource import Resource
 from oidc.revision import Revisions
 
 
@@ -64,6 +66,8 @@ class Provider(msgspec.Struct, frozen=True):
     keys: KeyRing
     fetcher: Fetcher
     mutual_tls: MutualTls | None = None
+    resources: dict[str, Resource] = {}
+    """By their address."""
 
     @property
     def issuer(self) -> str:
@@ -101,6 +105,7 @@ def new_provider(
     vault: Vault,
     fetcher: Fetcher,
     mutual_tls: MutualTls | None = None,
+    resources: Sequence[Resource] = (),
 ) -> Provider:
     """A provider with empty caches."""
     revisions = Revisions()
@@ -117,4 +122,5 @@ def new_provider(
         keys=KeyRing(vault, revisions),
         fetcher=fetcher,
         mutual_tls=mutual_tls,
+        resources={resource.uri: resource for resource in resources},
     )

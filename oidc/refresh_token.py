@@ -17,7 +17,7 @@ from accounts.vault import Vault
 from oidc.access_token import facts_of
 from oidc.client import RegisteredClient
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
-from oidc.issuance import NewTokens, Spending, keep_access_token, new_access_token
+from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of, keep_access_token
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.introspection import TokenFacts
 from oidc.protocol.token_request import RefreshGrant, narrow_scope
@@ -81,6 +81,7 @@ async def refresh(
     asked: RefreshGrant,
     now: datetime,
     sender: Sender = ANYONE,
+    wish: Wish = ALL,
 ) -> Refreshed:
     """Rotate the token. Of many that race one rotates it, and all get the same successor.
 
@@ -92,7 +93,7 @@ async def refresh(
     row = await _presented(db, presented, now)
     require_bound_sender(sender, jkt=row.dpop_jkt, certificate=row.certificate_thumbprint)
     grant = grant_view(row)
-    tokens = new_access_token(policy, narrow_scope(row.granted, asked.scope), now, sender)
+    tokens = access_token_of(policy, grant, narrow_scope(row.granted, asked.scope), wish, now, sender)
     if row.rotated_at is None and keeps_its_refresh_token(client):
         if not await _RENEWAL.into(db, {**presented, "until": _unused_until(policy, grant, now)}, tokens, now):
             raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="lost a race")
@@ -149,6 +150,7 @@ _FACT_COLUMNS: tuple[Any, ...] = (
     RefreshToken.scopes,
     RefreshToken.client_id,
     null().label("audience"),
+    null().label("authorization_details"),
     RefreshToken.dpop_jkt,
     RefreshToken.certificate_thumbprint,
     RefreshToken.issued_at,

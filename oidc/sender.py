@@ -4,6 +4,7 @@ import hmac
 
 import msgspec
 
+from oidc.protocol.access_token import confirmation
 from oidc.protocol.client import Client
 from oidc.protocol.dpop import Proof, require_bound_key
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
@@ -21,6 +22,11 @@ class Sender(msgspec.Struct, frozen=True):
     def jkt(self) -> str | None:
         """The key's thumbprint."""
         return self.proof.jkt if self.proof else None
+
+    @property
+    def confirmation(self) -> dict[str, str]:
+        """`cnf` (RFC 7800 section 3.1)."""
+        return confirmation(jkt=self.jkt, certificate=self.certificate)
 
     @property
     def token_type(self) -> str:

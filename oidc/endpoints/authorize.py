@@ -130,7 +130,7 @@ async def take_step(
         return see_other(interaction.address)
     if isinstance(step, ChooseAccount):
         return await select_account_page(request, db, vault, visit, visit.session)
-    return await consent_page(request, db, vault, visit, visit.session, step, language_of(request))
+    return await consent_page(request, db, vault, provider, visit, visit.session, step, language_of(request))
 
 
 handlers = [authorize, authorize_by_post, cancel]

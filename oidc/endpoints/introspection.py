@@ -9,6 +9,7 @@ from litestar.params import SkipValidation
 
 from accounts.database import Transaction
 from accounts.store import Store
+from accounts.vault import Vault
 from oidc.access_token import find_facts
 from oidc.client import RegisteredClient
 from oidc.endpoints.caller import calling_client
@@ -25,6 +26,8 @@ from oidc.protocol.introspection import (
 from oidc.protocol.token_response import NO_STORE
 from oidc.provider import Provider
 from oidc.refresh_token import find_refresh_facts
+from oidc.resource import resources_of
+from oidc.resource_token import find_resource_token_facts, is_resource_token
 from oidc.service_token import find_service_facts
 
 
@@ -33,18 +36,23 @@ async def introspection(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
     now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
     store: NamedDependency[SkipValidation[Store]],
     provider: NamedDependency[Provider],
 ) -> Response[bytes]:
     """For clients that authenticate. Whatever is not a live token that the caller may see is inactive, all alike."""
     client, parameters = await calling_client(request, db, store, provider, now, may_be_public=False)
     token = parameters.require("token")
-    facts = (
-        await find_facts(db, token, now)
-        or await find_refresh_facts(db, token, now)
-        or await find_service_facts(db, token, now)
-    )
-    visible = facts is not None and may_see(client.client_id, (), facts)
+    if is_resource_token(token):
+        facts = await find_resource_token_facts(db, vault, provider, token, now)
+    else:
+        facts = (
+            await find_facts(db, token, now)
+            or await find_refresh_facts(db, token, now)
+            or await find_service_facts(db, token, now)
+        )
+    held = resources_of(provider.resources, client.client_id)
+    visible = facts is not None and may_see(client.client_id, held, facts)
     answer = introspection_response(facts, provider.issuer) if facts is not None and visible else INACTIVE
     algorithm = client.metadata.introspection_signed_response_alg
     if algorithm is None and not wants_jwt(request.headers.get("accept")):

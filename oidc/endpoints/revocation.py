@@ -13,9 +13,11 @@ from oidc.access_token import revoke_access_token
 from oidc.endpoints.caller import calling_client
 from oidc.endpoints.cors import ANYONE, preflight
 from oidc.endpoints.errors import ERRORS
+from oidc.protocol.errors import UNSUPPORTED_TOKEN_TYPE, ProtocolError
 from oidc.protocol.token_response import NO_STORE
 from oidc.provider import Provider
 from oidc.refresh_token import revoke_by_refresh_token
+from oidc.resource_token import is_resource_token
 from oidc.service_token import revoke_service_token
 
 
@@ -31,6 +33,9 @@ async def revocation(
     or another client's, is answered alike and left as it is (section 2.2); a wrong hint costs nothing."""
     client, parameters = await calling_client(request, db, store, provider, now)
     token = parameters.require("token")
+    if is_resource_token(token):
+        # It is judged by whoever holds our keys, without asking us: to promise its end would be a lie (section 2.2.1).
+        raise ProtocolError(UNSUPPORTED_TOKEN_TYPE, "A JWT access token ends by itself, or with its refresh token.")
     for revoke in (revoke_by_refresh_token, revoke_access_token, revoke_service_token):
         if await revoke(db, token, client.client_id, now):
             break

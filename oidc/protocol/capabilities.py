@@ -6,6 +6,8 @@ import msgspec
 STANDARD_SCOPES = ("openid", "profile", "email", "phone", "address", "offline_access")
 ASYMMETRIC_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA", "RS256", "ES384", "ES512", "PS384", "PS512")
 CLIENT_AUTHENTICATION = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
+# What we sign with
+SIGNING_ALGORITHMS = ("ES256", "RS256")
 # FAPI 2.0 Security Profile section 5.4.1
 FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
 
@@ -60,7 +62,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     prompt_values: tuple[str, ...] = ("none", "login", "consent", "select_account", "create")
     client_authentication_methods: tuple[str, ...] = CLIENT_AUTHENTICATION
     client_assertion_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
-    signing_algorithms: tuple[str, ...] = ("ES256", "RS256")
+    signing_algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
     request_object_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
     dpop_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS
     encryption_algorithms: tuple[str, ...] = ()

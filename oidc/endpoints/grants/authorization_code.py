@@ -6,7 +6,7 @@ from accounts.database import Transaction
 from accounts.vault import Vault
 from oidc.authorization_code import redeem
 from oidc.client import RegisteredClient
-from oidc.endpoints.grants.granted import Granted
+from oidc.endpoints.grants.granted import Granted, wish_of
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_code_grant
 from oidc.provider import Provider
@@ -23,5 +23,6 @@ async def exchange(
     now: datetime,
 ) -> Granted:
     """Redeem the code. A refresh token goes to who is registered for that grant type."""
-    redeemed = await redeem(db, provider.policy, client, read_code_grant(parameters), now, sender)
+    wish = wish_of(parameters, provider, client)
+    redeemed = await redeem(db, provider.policy, client, read_code_grant(parameters), now, sender, wish)
     return Granted(redeemed.grant, redeemed.tokens, redeemed.nonce)

@@ -5,7 +5,7 @@ from datetime import datetime
 from accounts.database import Transaction
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
-from oidc.endpoints.grants.granted import Granted
+from oidc.endpoints.grants.granted import Granted, wish_of
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_request import read_refresh_grant
 from oidc.provider import Provider
@@ -23,5 +23,6 @@ async def exchange(
     now: datetime,
 ) -> Granted:
     """Rotate the token. The ID token beside it speaks of the first sign-in and has no nonce (Core section 12.2)."""
-    refreshed = await refresh(db, vault, provider.policy, client, read_refresh_grant(parameters), now, sender)
+    wish = wish_of(parameters, provider, client)
+    refreshed = await refresh(db, vault, provider.policy, client, read_refresh_grant(parameters), now, sender, wish)
     return Granted(refreshed.grant, refreshed.tokens)
