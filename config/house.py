@@ -50,7 +50,14 @@ from oidc.protocol.capabilities import (
     STANDARD_SCOPES,
     Capabilities,
 )
-from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CIBA_GRANT, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN
+from oidc.protocol.client_metadata import (
+    AUTHORIZATION_CODE,
+    CIBA_GRANT,
+    CLIENT_CREDENTIALS,
+    DEVICE_CODE,
+    REFRESH_TOKEN,
+    TOKEN_EXCHANGE_GRANT,
+)
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.keys import read_key_set
 from oidc.protocol.strict_json import json_object
@@ -65,7 +72,7 @@ TEMPLATE_FOLDERS = tuple(
 FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, DPOP, SIGNED_USERINFO, SIGNED_INTROSPECTION, DEVICE, CIBA})
 """What every deployment offers; what needs a setting is added where it is set."""
 
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, CIBA_GRANT)
+GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, CIBA_GRANT, TOKEN_EXCHANGE_GRANT)
 
 
 class House:

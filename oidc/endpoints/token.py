@@ -15,12 +15,19 @@ from oidc.client_authentication import authenticate
 from oidc.endpoints.certificate import certificate_of
 from oidc.endpoints.cors import ANYONE, preflight
 from oidc.endpoints.errors import CLIENT, ERRORS, HEADERS, json_response
-from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token, waiting
+from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token, token_exchange, waiting
 from oidc.endpoints.grants.granted import Exchange, Granted
 from oidc.endpoints.shown import shown_sender
 from oidc.key_ring import Keys
 from oidc.protocol.client import require_grant_type
-from oidc.protocol.client_metadata import AUTHORIZATION_CODE, CIBA_GRANT, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN
+from oidc.protocol.client_metadata import (
+    AUTHORIZATION_CODE,
+    CIBA_GRANT,
+    CLIENT_CREDENTIALS,
+    DEVICE_CODE,
+    REFRESH_TOKEN,
+    TOKEN_EXCHANGE_GRANT,
+)
 from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, ProtocolError
 from oidc.protocol.id_token import half_hash, id_token_claims
 from oidc.protocol.token_request import TokenRequest, read_token_request
@@ -36,6 +43,7 @@ EXCHANGES: dict[str, Exchange] = {
     CLIENT_CREDENTIALS: client_credentials.exchange,
     DEVICE_CODE: waiting.exchange_device_code,
     CIBA_GRANT: waiting.exchange_auth_req_id,
+    TOKEN_EXCHANGE_GRANT: token_exchange.exchange,
 }
 
 
