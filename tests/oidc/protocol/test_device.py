@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oidc.protocol.assurance import level_for, meets
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.ciba import (
     backchannel_response,
@@ -104,6 +105,19 @@ def test_a_device_shows_code_and_address():
         "expires_in": 600,
         "interval": 5,
     }
+
+
+@pytest.mark.parametrize(
+    ("acr_values", "required"),
+    [((), "aal2"), (("aal1",), "aal2"), (("aal3", "aal2-phr"), "aal2-phr"), (("urn:unknown",), "aal2")],
+)
+def test_the_level_is_judged_as_at_a_browser(acr_values, required):
+    """RFC 9470: the lowest known level asked for, never less than the minimum; an unknown one meets nothing."""
+    assert level_for(acr_values, PROVIDER) == required
+    assert meets(required, required, PROVIDER)
+    assert meets("aal3", required, PROVIDER)
+    assert not meets("aal1", required, PROVIDER)
+    assert not meets("from-an-older-release", required, PROVIDER)
 
 
 # --- polling

@@ -7,7 +7,7 @@ import pytest
 
 from oidc.protocol.capabilities import FAPI2_ALGORITHMS, PROFILES
 from oidc.protocol.errors import ProtocolError, ReplyTo
-from oidc.protocol.jarm import Delivery, delivery_of, signed_response_claims
+from oidc.protocol.jarm import Delivery, delivery_of, signed_response_claims, signing_algorithm
 from oidc.protocol.profile import (
     RULES_OF_PROFILE,
     algorithms_for,
@@ -114,6 +114,13 @@ def test_pkce_is_every_profiles(of):
 def test_a_response_mode_is_a_carrier_and_a_form(mode, delivery):
     """JARM section 2.3."""
     assert delivery_of(ReplyTo("parks", "https://parks.example/", mode)) == delivery
+
+
+def test_a_signed_answer_uses_the_registered_algorithm(of):
+    """JARM section 3: RS256 by default, which FAPI 2.0 does not allow."""
+    assert signing_algorithm(of()) == "RS256"
+    assert signing_algorithm(of(profile="fapi2")) == "ES256"
+    assert signing_algorithm(of(authorization_signed_response_alg="PS256")) == "PS256"
 
 
 def test_a_signed_answer_is_for_one_client_and_a_few_minutes(now):

@@ -6,6 +6,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 import pytest
 
+from oidc.protocol.client_credentials import service_scope
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.parameters import parameters_of
 from oidc.protocol.token_request import (
@@ -180,6 +181,20 @@ def test_what_a_grant_needs_is_asked_for():
     for read in (read_code_grant, read_refresh_grant):
         with pytest.raises(ProtocolError, match="is missing"):
             read(parameters_of({}))
+
+
+def test_a_service_speaks_for_itself_within_what_it_registered(client_of, capabilities):
+    """RFC 6749 section 4.4.2: never about a citizen, never more than is registered."""
+    provider = msgspec.structs.replace(capabilities, service_scopes=("tax.write", "tax.read", "land.read"))
+    client = client_of(provider, scope="openid tax.read tax.write")
+
+    assert service_scope(parameters_of({}), client, provider) == ("tax.write", "tax.read")
+    assert service_scope(parameters_of({"scope": "tax.read"}), client, provider) == ("tax.read",)
+    assert service_scope(parameters_of({}), client_of(), provider) == ()
+    for scope in ("land.read", "openid", "tax.read profile", "nothing"):
+        with pytest.raises(ProtocolError) as refused:
+            service_scope(parameters_of({"scope": scope}), client, provider)
+        assert refused.value.code == "invalid_scope"
 
 
 def test_scope_shrinks_and_never_grows():
