@@ -6,15 +6,18 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Index, Integer, LargeBinary, String, Uuid, insert, select, text, update
+from sqlalchemy import Index, Integer, LargeBinary, String, Uuid, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, new_id
+from accounts.sweeping import delete_some
 from accounts.vault import SealBroken, Vault
 
 MAX_ATTEMPTS = 12
 """With the backoff below the last try is about a day after the first."""
 LEASE = timedelta(seconds=60)
+KEPT = {"done": timedelta(days=1), "gave_up": timedelta(days=30)}
+"""How long finished work stays on record: what was given up is for an operator to see."""
 UNREADABLE = "unreadable"
 
 
@@ -118,3 +121,9 @@ async def postpone(db: Transaction, work: Leased, error: str, now: datetime) -> 
     wait = timedelta(seconds=min(5 * 4 ** (work.attempt - 1), 4 * 3600))
     await db.execute(update(Outbox).where(Outbox.id == work.id).values(due_at=now + wait, last_error=error[:200]))
     return True
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete finished work of days gone by; what waits stays, however old."""
+    over = [(Outbox.outcome == outcome) & (Outbox.finished_at <= now - kept) for outcome, kept in KEPT.items()]
+    return await delete_some(db, Outbox, Outbox.id, or_(*over), Outbox.id)

@@ -24,6 +24,7 @@ from config.settings import Settings, SettingsError
 from config.site.languages import LANGUAGES
 from config.site.theme import Theme, ThemeError, read_theme
 from config.store import open_store
+from config.sweeper import Sweeper, every_sweep
 from config.worker import Handler, Worker
 from identity.assurance import AssurancePolicy
 from identity.common_password import breached_list
@@ -119,7 +120,8 @@ class House:
 
     def worker(self, pause: float = 0.5) -> Worker:
         """The outbox worker of this house."""
-        return Worker(self.database, self.vault, self.clock, self._handlers(), pause)
+        sweeper = Sweeper(self.database, self.clock, every_sweep(self.provider.policy))
+        return Worker(self.database, self.vault, self.clock, self._handlers(), pause, sweeper)
 
     def _handlers(self) -> Mapping[str, Handler]:
         from identity.failure_burst import FAILURE_BURST, announce_failures

@@ -1,4 +1,6 @@
-"""The outbox worker: leases what is due, does each piece apart, writes down how it went (accounts/outbox.py)."""
+"""The outbox worker: leases what is due, does each piece apart, writes down how it went (accounts/outbox.py).
+
+Beside it the sweeper runs, when its time has come."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +12,7 @@ from accounts.outbox import Leased, finish, lease, postpone
 from accounts.vault import Vault
 from config.clock import Clock
 from config.logging import logger
+from config.sweeper import Sweeper
 
 Handler = Callable[[Leased, datetime], Awaitable[None]]
 """Does one piece of work; raises to have it tried again. What it does, it may do twice."""
@@ -22,13 +25,21 @@ class Worker:
     """Works until it is told to stop. One slow or dead receiver delays no other: each piece is a task of its own."""
 
     def __init__(
-        self, database: Database, vault: Vault, clock: Clock, handlers: Mapping[str, Handler], pause: float = 0.5
+        self,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        handlers: Mapping[str, Handler],
+        pause: float = 0.5,
+        sweeper: Sweeper | None = None,
     ) -> None:
         self._database = database
         self._vault = vault
         self._clock = clock
         self._handlers = handlers
         self._pause = pause
+        self._sweeper = sweeper
+        self._sweeping: asyncio.Task[object] | None = None
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -45,11 +56,22 @@ class Worker:
                 # The database is away: nothing is lost, the rows wait.
                 log.exception("outbox_unreachable")
                 leased = 0
+            self._sweep_when_due()
             if leased < BATCH:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), self._pause)
+        if self._sweeping is not None:
+            self._sweeping.cancel()  # its batches are small, and the next worker goes on where it was
+            with suppress(asyncio.CancelledError):
+                await self._sweeping
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=3)
+
+    def _sweep_when_due(self) -> None:
+        if self._sweeper is None or not self._sweeper.is_due():
+            return
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweeper.round())
 
     async def step(self) -> int:
         """Lease what is due now and start it; how many pieces that were."""

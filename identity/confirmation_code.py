@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, String, Uuid, ca
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, new_id
+from accounts.sweeping import delete_some
 from accounts.vault import Vault
 from identity.spelling import plain_code
 
@@ -100,3 +101,9 @@ async def spend(
     )
     accepted = [row for row in judged.all() if row.used_at is not None]
     return Confirmed(accepted[0].contact, accepted[0].account_id) if accepted else None
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete codes that ran out a day ago. Guesses are counted by the throttle as well, which forgets by the day."""
+    over = ConfirmationCode.expires_at <= now - timedelta(days=1)
+    return await delete_some(db, ConfirmationCode, ConfirmationCode.id, over, ConfirmationCode.id)

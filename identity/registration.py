@@ -13,6 +13,7 @@ from accounts.database import Base, Instant, Transaction, new_id
 from accounts.errors import Refusal
 from accounts.notification import Message, send
 from accounts.store import Store
+from accounts.sweeping import delete_some
 from accounts.vault import Vault
 from identity import confirmation_code, throttle
 from identity.policy import IdentityPolicy
@@ -211,3 +212,10 @@ async def _take(
     taken = await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now)
     if isinstance(taken, throttle.LockedOut):
         raise taken.refusal()
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete registrations that ran out a day ago. An account that was begun stays: whoever proves the address again
+    goes on with it."""
+    over = Registration.expires_at <= now - timedelta(days=1)
+    return await delete_some(db, Registration, Registration.id, over, Registration.expires_at)

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from accounts.citizen import Browser
 from accounts.database import Base, Instant, Json, Transaction, new_id
 from accounts.errors import Refusal
+from accounts.sweeping import delete_some
 from accounts.vault import Vault
 from identity.assurance import Method
 
@@ -237,3 +238,9 @@ async def forget_proofs(db: Transaction, account_id: UUID, now: datetime, *, but
         .where(SignIn.account_id == account_id, SignIn.completed_at.is_(None), SignIn.id != (but or UUID(int=0)))
         .values(account_id=None, proofs=[], codes=None, version=SignIn.version + 1)
     )
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete sign-ins that ran out two days ago: by then the registrations that lean on them are gone, which are begun
+    within a sign-in's life and last an hour themselves."""
+    return await delete_some(db, SignIn, SignIn.id, SignIn.expires_at <= now - timedelta(days=2), SignIn.expires_at)

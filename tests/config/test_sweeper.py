@@ -1,0 +1,205 @@
+"""The sweeper: what has run out goes, what may still be needed stays, on both databases."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from services import Backend
+from sqlalchemy import func, insert, select, table
+from town import Service, Shown, Town, new_town
+
+from accounts.database import Transaction, new_id
+from accounts.outbox import Outbox
+from config.sweeper import BATCH, EVERY, Sweeper, every_sweep
+from config.tables import metadata
+from oidc.provider import ProviderPolicy
+
+pytestmark = pytest.mark.anyio
+
+STAYS = {
+    "account", "activity", "consent", "contact", "profile", "passkey", "password", "recovery_code", "totp",
+    "user_handle", "subject", "client", "signing_key", "oidc_revision", "oidc_grant", "session",
+}  # fmt: skip
+"""The record of a citizen, and what is configured: nothing that a sweeper may touch. Grants and sessions too: the
+citizen's history and services' reports refer to them."""
+ELSEWHERE = {"client_registration", "client_invitation", "known_browser", "notice", "contact_change"}
+"""Has an end, and no sweep yet."""
+
+
+@pytest.fixture
+async def town(backend: Backend) -> AsyncIterator[Town]:
+    async with new_town(backend.database_url) as opened:
+        yield opened
+
+
+def sweeper_of(town: Town, **sweeps: Any) -> Sweeper:
+    """One with every sweep, or with these alone."""
+    return Sweeper(town.house.database, town.clock, sweeps or every_sweep(town.provider.policy))  # type: ignore[arg-type]
+
+
+async def rows(town: Town, name: str) -> int:
+    """How many there are."""
+    async with town.transaction() as db:
+        return int(await db.scalar(select(func.count()).select_from(table(name))))
+
+
+async def offline(town: Town, service: Service) -> tuple[str, dict[str, Any]]:
+    """A code that was redeemed for what outlives the session; the code, and the tokens."""
+    browser, _ = await town.citizen()
+    asked = service.address(scope="openid offline_access", prompt="consent")
+    answer = await browser.follow(await browser.get(asked))
+    answer = await browser.follow(await browser.press(Shown(answer), "allow"))
+    code = service.answer(answer)["code"]
+    tokens = (await service.redeem(code)).json()
+    return code, tokens
+
+
+def test_every_table_is_swept_or_stays_for_a_reason() -> None:
+    """A new table belongs on one list."""
+    swept = set(every_sweep(ProviderPolicy()))
+    assert not (set(metadata.tables) - swept - STAYS - ELSEWHERE)
+    assert not (swept & STAYS)
+
+
+async def test_nothing_that_lives_is_swept(town: Town) -> None:
+    browser, _ = await town.citizen()
+    await (await town.service()).enter(browser)
+    await browser.press(await browser.see("/register"), "continue", identifier="nea@example.org")
+
+    gone = await sweeper_of(town).round()
+
+    assert set(gone.values()) == {0}
+
+
+async def test_what_has_run_out_goes(town: Town) -> None:
+    """Codes, tokens, interactions, sign-ins with the registrations that lean on them, and their mail."""
+    parks = await town.service()
+    browser, _ = await town.citizen()
+    await parks.enter(browser)
+    stranger = town.browser()
+    await stranger.press(await stranger.see("/register"), "continue", identifier="nea@example.org")
+    await stranger.see(parks.address())
+    await town.work()
+    tokens, journeys = ("authorization_code", "access_token"), ("interaction", "sign_in", "registration")
+    names = (*tokens, *journeys, "confirmation_code", "outbox")
+    assert all([await rows(town, name) for name in names])
+
+    town.later(days=3)
+    await sweeper_of(town).round()
+
+    assert [name for name in names if await rows(town, name)] == []
+    assert await rows(town, "refresh_token") == 1, "it has not run out"
+    town.later(days=30)
+    await sweeper_of(town).round()
+    assert await rows(town, "refresh_token") == 0
+    assert await rows(town, "oidc_grant") == 1
+
+
+async def test_a_replayed_code_is_recognised_for_as_long_as_its_grant_lives(town: Town) -> None:
+    """R4: three weeks later, with the access tokens swept long ago."""
+    parks = await town.service(scope="openid offline_access")
+    code, tokens = await offline(town, parks)
+    town.later(days=20)
+    await sweeper_of(town).round()
+    latest = (await parks.refresh(tokens["refresh_token"])).json()
+
+    assert (await parks.redeem(code)).status_code == 400
+
+    assert (await parks.refresh(latest["refresh_token"])).json()["error"] == "invalid_grant"
+    assert (await parks.userinfo(latest["access_token"])).status_code == 401
+
+
+async def test_a_rotated_refresh_token_is_recognised_beyond_its_own_end(town: Town) -> None:
+    """R8: a thief who rotates is found out by the first use of the copy that was left behind."""
+    parks = await town.service(scope="openid offline_access")
+    _, stolen = await offline(town, parks)
+    latest = stolen
+    for _ in range(3):
+        town.later(days=20)
+        await sweeper_of(town).round()
+        latest = (await parks.refresh(latest["refresh_token"])).json()
+
+    assert (await parks.refresh(stolen["refresh_token"])).json()["error"] == "invalid_grant"
+
+    assert (await parks.refresh(latest["refresh_token"])).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("end", ["revoked", "unused"])
+async def test_when_a_grant_is_over_its_codes_and_tokens_go(town: Town, end: str) -> None:
+    parks = await town.service(scope="openid offline_access")
+    _, tokens = await offline(town, parks)
+    latest = (await parks.refresh(tokens["refresh_token"])).json()
+    if end == "revoked":
+        await parks.post("/revoke", token=latest["refresh_token"])
+        town.later(days=2)
+        await sweeper_of(town).round()
+        assert await rows(town, "authorization_code") == 0, "there is nothing left to revoke"
+
+    town.later(days=32)
+    await sweeper_of(town).round()
+
+    assert await rows(town, "authorization_code") == 0
+    assert await rows(town, "refresh_token") == 0
+
+
+async def test_work_that_waits_is_never_swept_and_what_was_given_up_is_shown_for_a_month(town: Town) -> None:
+    now = town.clock.now()
+
+    async def write(db: Transaction, outcome: str | None) -> None:
+        finished = now if outcome else None
+        await db.execute(
+            insert(Outbox).values(id=new_id(now), kind="test", payload=b"", due_at=now + timedelta(days=999),
+                                  attempts=1, created_at=now, finished_at=finished, outcome=outcome)
+        )  # fmt: skip
+
+    async with town.transaction() as db:
+        for outcome in ("done", "gave_up", None):
+            await write(db, outcome)
+
+    left = []
+    for days in (2, 29, 365):
+        town.later(days=days)
+        await sweeper_of(town).round()
+        left.append(await rows(town, "outbox"))
+    assert left == [2, 1, 1]
+
+
+async def test_a_long_table_is_swept_in_small_batches(town: Town) -> None:
+    now, batches = town.clock.now(), []
+    async with town.transaction() as db:
+        values = [
+            {"id": new_id(now), "kind": "test", "payload": b"", "due_at": now, "attempts": 1, "created_at": now,
+             "finished_at": now, "outcome": "done"}
+            for _ in range(2 * BATCH + 1)
+        ]  # fmt: skip
+        await db.execute(insert(Outbox).values(values))
+    town.later(days=2)
+    sweep = every_sweep(town.provider.policy)["outbox"]
+
+    async def counted(db: Transaction, at: Any) -> int:
+        batches.append(await sweep(db, at))
+        return batches[-1]
+
+    assert (await sweeper_of(town, outbox=counted).round())["outbox"] == 2 * BATCH + 1
+    assert batches == [BATCH, BATCH, 1]
+
+
+async def test_a_sweep_that_fails_stops_no_other(town: Town) -> None:
+    async def fails(db: Transaction, at: Any) -> int:
+        raise RuntimeError("the table is locked by an operator")
+
+    async def works(db: Transaction, at: Any) -> int:
+        return 7
+
+    assert await sweeper_of(town, first=fails, second=works).round() == {"first": 0, "second": 7}
+
+
+async def test_a_round_is_due_every_few_minutes_and_not_at_the_start(town: Town) -> None:
+    sweeper = sweeper_of(town)
+    assert not sweeper.is_due()
+    town.later(seconds=EVERY.total_seconds() - 1)
+    assert not sweeper.is_due()
+    town.later(seconds=1)
+    assert sweeper.is_due()
+    assert not sweeper.is_due(), "once a round"
