@@ -23,6 +23,7 @@ _AUTHENTICATOR_BUDGETS = ("password", "second_factor")
 """Counted until a success. The others hang on an address, not on an authenticator: they are counted by the day."""
 
 WINDOW_SECONDS = 600
+WINDOW = timedelta(seconds=WINDOW_SECONDS)
 
 
 class ThrottlePolicy(msgspec.Struct, frozen=True):
@@ -72,9 +73,9 @@ class Permitted(msgspec.Struct, frozen=True):
     """One attempt may be made, and is counted as failed until `give_back`."""
 
     key: bytes
-
     failures: int = 0
     """In a row, this attempt included."""
+
 
 class LockedOut(msgspec.Struct, frozen=True):
     """No attempt may be made now. `for_good`: waiting does not help, another way in does."""
@@ -109,10 +110,11 @@ async def take(
     if waiting := await _address_window(store, vault, address, policy, now):
         return LockedOut(waiting)
     key, ends_at = _key(vault, budget, subject, known_browser, now), _end(budget, now)
-    waits = {f"after_{n}": now + policy.wait(n) for n in range(1, policy.failures) if policy.is_growing(n)}
+    waits = {f"after_{n}": _block(policy, n, now) for n in range(1, policy.failures) if policy.is_growing(n)}
     taken = await db.alone(
         _count(db.dialect, policy),
-        {"of": key, "at": now, "ends_at": ends_at, "first": now + policy.wait(1), "longest": now + policy.longest_wait}
+        {"of": key, "at": now, "ends_at": ends_at, "first": _block(policy, 1, now)}
+        | {"longest": now + policy.longest_wait}
         | waits,
     )
     if (counted := taken.first()) is not None:
@@ -150,6 +152,13 @@ def _count(dialect: str, policy: ThrottlePolicy) -> Executable:
         )
         .returning(Throttle.failures)
     )
+
+
+def _block(policy: ThrottlePolicy, failures: int, now: datetime) -> datetime:
+    """Until when the next attempt is refused. A failure that costs no waiting refuses nobody, not even a request that
+    looked at the clock a moment earlier, in another worker."""
+    wait = policy.wait(failures)
+    return now + wait if wait else now - WINDOW
 
 
 def _instant(name: str) -> BindParameter[datetime]:

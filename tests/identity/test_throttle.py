@@ -44,6 +44,12 @@ async def test_a_few_failures_cost_nothing(db, take):
     assert all(isinstance(answer, Permitted) for answer in answers)
 
 
+async def test_a_few_failures_cost_nothing_whichever_workers_clock_was_read_first(db, take, now):
+    """Of two requests at one moment the later one may be counted first: the other one is no reason to refuse it."""
+    assert isinstance(await take(db, at=now), Permitted)
+    assert isinstance(await take(db, at=now - timedelta(milliseconds=5)), Permitted)
+
+
 async def test_then_each_failure_costs_a_longer_wait(db, take, now):
     """R26: slowed early; the answer says how long, and it is true to the second."""
     at, waits = now, []
