@@ -35,6 +35,7 @@ from identity.pages import (
     security_passkey,
     sessions,
     sign_in,
+    well_known,
 )
 from identity.pages import explanations as identity_explanations
 from identity.pages import panels as identity_panels
@@ -84,6 +85,7 @@ DOORS = (
         sessions,
         not_me,
         contacts,
+        well_known,
     ),
     *(
         authorize,

@@ -38,9 +38,11 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The folder with `wrapping.key`, `blind_index.key` and `pepper.key`."""
+    """The folder with `wrapping.key`, `blind_index.key` and `pepper.key`, and after how many seconds the worker lets
+    the next signing key sign (0: only `identity keys rotate` does)."""
 
     directory: str = "keys"
+    rotate_every: int = 90 * 86400
 
 
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -282,6 +284,8 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("assurance.levels: four different names, the weakest first")
     elif settings.assurance.minimum not in settings.assurance.levels:
         problems.append(f"assurance.minimum: one of {', '.join(settings.assurance.levels)}")
+    if 0 < settings.keys.rotate_every < 86400 or settings.keys.rotate_every < 0:
+        problems.append("keys.rotate_every: 0, or at least 86400 seconds, so that services can follow")
     if settings.throttle.per_address < 1:
         problems.append("throttle.per_address: at least 1")
     if not settings.database.url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):

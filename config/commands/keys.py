@@ -71,6 +71,28 @@ async def _rotate(settings: "Settings", only: Sequence[str]) -> str:
 
 @keys.command()
 @with_settings
+@click.argument("kid", metavar="KID")
+@click.confirmation_option(prompt="Nothing that this key signed will be believed any more. Go on?")
+def revoke(settings_file: Path | None, pairs: Sequence[str], kid: str) -> None:
+    """Take a signing key back at once, because it may be in wrong hands; the next key signs from now on.
+
+    Relying parties that hold a copy of the key set for five minutes may refuse tokens for as long.
+    """
+    with plain_errors():
+        asyncio.run(_revoke(load(settings_file, pairs), kid))
+    click.echo(f"revoked  {kid}")
+
+
+async def _revoke(settings: "Settings", kid: str) -> None:
+    from oidc.key_schedule import revoke_key
+
+    async with open_house(settings) as house, house.database.begin() as db:
+        if not await revoke_key(db, house.vault, kid, house.clock.now()):
+            raise Plain(f"{kid}: no such key, or it was revoked before; `identity keys list` shows all")
+
+
+@keys.command()
+@with_settings
 @click.option("--directory", type=click.Path(path_type=Path), help="Where to put them (keys.directory).")
 def create(settings_file: Path | None, pairs: Sequence[str], directory: Path | None) -> None:
     """Make the key files of a new deployment (wrapping key, blind-index key, pepper).
