@@ -34,6 +34,7 @@ from identity.policy import IdentityPolicy
 from identity.session import SESSION_ENDED, SessionPolicy
 from identity.throttle import ThrottlePolicy
 from oidc.fetcher import Fetcher
+from oidc.key_schedule import schedule
 from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import (
     BACKCHANNEL_LOGOUT,
@@ -120,7 +121,11 @@ class House:
 
     def worker(self, pause: float = 0.5) -> Worker:
         """The outbox worker of this house."""
-        sweeper = Sweeper(self.database, self.clock, every_sweep(self.provider.policy))
+        sweeps = every_sweep(self.provider.policy)
+        if self.settings.keys.rotate_every:
+            every = timedelta(seconds=self.settings.keys.rotate_every)
+            sweeps["signing_key"] = schedule(self.vault, every)
+        sweeper = Sweeper(self.database, self.clock, sweeps)
         return Worker(self.database, self.vault, self.clock, self._handlers(), pause, sweeper)
 
     def _handlers(self) -> Mapping[str, Handler]:
