@@ -1,5 +1,6 @@
 """The answer to an authorization request: a code or an error, to the redirect URI, or on a page before there is one."""
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from oidc.provider import Provider
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 AnyRequest = Request[Any, Any, Any]
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,100}")
 About = Literal["client", "address", "request"]
 Why = Literal["completed", "expired", "foreign"]
 
@@ -43,7 +45,8 @@ class InteractionOver(Exception):
 
 def unknown_client(client_id: str | None) -> Unanswerable:
     """No such client, or one that was disabled: the two are alike to whoever asks."""
-    detail = f"client_id {client_id[:100]!r}" if client_id else ""
+    # What no client is ever called may be anything, a citizen's address too: it stays out of the log (R66).
+    detail = f"client_id {client_id}" if client_id and _CLIENT_ID.fullmatch(client_id) else ""
     return Unanswerable("client", ProtocolError(INVALID_REQUEST, "The client_id is not registered.", detail=detail))
 
 
@@ -80,16 +83,16 @@ async def refuse(
 ) -> Response[Any]:
     """The one mapping of errors of this endpoint: back to the service where that is safe, else a page."""
     reply_to = error.reply_to if isinstance(error, AuthorizationError) else None
+    about, client = (error.about, error.client) if isinstance(error, Unanswerable) else ("request", None)
     log.info(
         "authorization_refused",
         error=error.code,
         description=error.description,
         detail=error.detail,
-        client_id=reply_to.client_id if reply_to else None,
+        client_id=reply_to.client_id if reply_to else client.client_id if client else None,
     )
     if reply_to is not None:
         return await answer(request, db, provider, reply_to, error.fields(), now)
-    about, client = (error.about, error.client) if isinstance(error, Unanswerable) else ("request", None)
     return page(
         request,
         "authorization_error.html",
