@@ -1,7 +1,11 @@
 """Refusals that a form can answer: beside which field, in which words."""
 
+import structlog
+
 from accounts.errors import Refusal
 from accounts.pages.page import N_, Problem
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("forms")
 
 WORDS: dict[str, str] = {
     "email_invalid": N_("Enter an email address in the right form, like name@example.org"),
@@ -34,8 +38,9 @@ WAITS: tuple[tuple[int, str], ...] = (
 
 def problem_of(refusal: Refusal, field: str) -> Problem:
     """What is wrong, beside `field`. A refusal that no form can answer is raised on to its own page."""
+    if refusal.reason != "too_many_attempts" and refusal.reason not in WORDS:
+        raise refusal
+    log.info("form_refused", reason=refusal.reason, field=field)
     if refusal.reason == "too_many_attempts":
         return Problem(field, next(words for seconds, words in WAITS if (refusal.retry_after or 0) <= seconds))
-    if refusal.reason not in WORDS:
-        raise refusal
     return Problem(field, WORDS[refusal.reason])
