@@ -90,6 +90,8 @@ class Street:
         self.ask = simulator.ask
         self.parks = self.taxes = ""
         self.clients: dict[str, Remembering] = {}
+        self.secrets = {PASSWORD, *RECOVERY_CODES, "@example.org"}
+        """What must never be in the log (R66); visitors add their cookies and the codes that passed through them."""
         self.broken: set[str] = set()
         """Services that take no logout token."""
         self._clock = clock
@@ -163,6 +165,8 @@ def open_street(folder: Path, residents: int = 60, *options: str) -> Iterator[St
             apps[service.key] = _may_break(create_service(service, client, clock.now), street.broken, service.key)
         with _served([(apps[name], bound) for name, bound in doors.items()]):
             yield street
+        street.secrets |= {secret, *(one.seed for one in people)}
+    assert not [found for found in street.secrets if found in street.log]
 
 
 def _people(people: list[Resident]) -> str:
@@ -435,5 +439,9 @@ async def visiting(browser: Browser, street: Street, look: Look, **more: Any) ->
         broken = [url for status, url in visitor.documents if status >= 500]
         assert not broken, broken
         assert not visitor.complaints, visitor.complaints
+        street.secrets |= {
+            cookie["value"] for cookie in await context.cookies(street.issuer) if len(cookie["value"]) > 20
+        }
+        street.secrets |= set(re.findall(r"[?&]code=([^&]+)", " ".join(url for _, url in visitor.documents)))
     finally:
         await context.close()
