@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 from party import Ear
 
 from conformance.kit import GONE, REDIRECT, public
 
 KEYS = {name: ECKey.generate_key("P-256", {"kid": name, "use": "sig"}) for name in ("first", "second")}
+RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
+"""Of all FAPI clients as well, so that RS256 is refused for itself."""
 SECOND_REDIRECT = f"{REDIRECT}?dummy1=lorem&dummy2=ipsum"
 """The suite's second FAPI client has a redirect URI with a query."""
 
@@ -32,10 +34,10 @@ def _fapi(profile: str, which: str, redirect_uri: str) -> dict[str, Any]:
         "redirect_uris": [redirect_uri],
         "grant_types": ["authorization_code", "refresh_token"],
         "token_endpoint_auth_method": "private_key_jwt",
-        "token_endpoint_auth_signing_alg": "ES256",
         "id_token_signed_response_alg": "ES256",
-        "jwks": public(KEYS[which]),
+        "jwks": public(KEYS[which], RSA),
         "dpop_bound_access_tokens": True,
+        "require_signed_request_object": True,
         "profile": profile,
     }
 

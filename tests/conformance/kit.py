@@ -296,7 +296,8 @@ def check_error(end: End, asked: Mapping[str, str], issuer: str, *allowed: str) 
     assert end.fields.get("error") in allowed, end
     assert end.fields.get("state") == asked.get("state")
     assert end.fields["iss"] == issuer
-    assert end.fields.keys() <= {"error", "error_description", "error_uri", "state", "iss"}
+    own = dict(parse_qsl(urlsplit(asked.get("redirect_uri", "")).query))
+    assert end.fields.keys() - own.keys() <= {"error", "error_description", "error_uri", "state", "iss"}
     assert VSCHAR.fullmatch(end.fields.get("error_description", ""))
     return end.fields["error"]
 

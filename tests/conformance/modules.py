@@ -247,8 +247,6 @@ SIGNING = "fapi2-message-signing-final-test-plan"
 _WHOLE_PLANS = {
     "oidcc-frontchannel-rp-initiated-logout-certification-test-plan": "front-channel logout is not offered",
     "oidcc-session-management-certification-test-plan": "session management is not offered",
-    FAPI2: "being ported after the OpenID Connect plans",
-    SIGNING: "being ported after the OpenID Connect plans",
     "fapi-ciba-id1-test-plan": "CIBA is offered without the FAPI-CIBA profile, which needs clients with certificates",
 }
 # Why a module is not ported, by plan and module.
