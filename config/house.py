@@ -40,8 +40,11 @@ from oidc.protocol.capabilities import (
     BACKCHANNEL_LOGOUT,
     CIBA,
     CLIENT_AUTHENTICATION,
+    CONTENT_ENCRYPTION_ALGORITHMS,
     DEVICE,
     DPOP,
+    ENCRYPTION,
+    ENCRYPTION_ALGORITHMS,
     JAR,
     JARM,
     MTLS,
@@ -71,7 +74,9 @@ TEMPLATE_FOLDERS = tuple(
     for package in ("accounts.pages", "identity.pages", "oidc.endpoints", "config.site")
 )
 
-FEATURES = frozenset({BACKCHANNEL_LOGOUT, PAR, JAR, JARM, DPOP, SIGNED_USERINFO, SIGNED_INTROSPECTION, DEVICE, CIBA})
+FEATURES = frozenset(
+    {BACKCHANNEL_LOGOUT, PAR, JAR, JARM, DPOP, ENCRYPTION, SIGNED_USERINFO, SIGNED_INTROSPECTION, DEVICE, CIBA}
+)
 """What every deployment offers; what needs a setting is added where it is set."""
 
 GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE, CIBA_GRANT, TOKEN_EXCHANGE_GRANT)
@@ -237,6 +242,8 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             grant_types=GRANT_TYPES,
             response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
             features=FEATURES | ({MTLS} if mutual_tls else set()) | ({RESOURCES} if settings.resource else set()),
+            encryption_algorithms=ENCRYPTION_ALGORITHMS,
+            content_encryption_algorithms=CONTENT_ENCRYPTION_ALGORITHMS,
             resources=tuple(resource.uri for resource in settings.resource),
             scopes=_scopes(settings),
             client_authentication_methods=(*CLIENT_AUTHENTICATION, *(mutual_tls.methods if mutual_tls else ())),

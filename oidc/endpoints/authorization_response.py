@@ -10,6 +10,7 @@ from litestar import Request, Response
 
 from accounts.database import Transaction
 from accounts.pages.page import page, see_other
+from oidc.encryption import recipient_of
 from oidc.protocol.authorization import response_parameters
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, AuthorizationError, ProtocolError, ReplyTo
@@ -74,8 +75,10 @@ async def _signed(db: Transaction, provider: Provider, reply_to: ReplyTo, fields
         raise unknown_client(reply_to.client_id)
     keys = await provider.keys.current(db, now)
     await db.commit()
+    recipient = await recipient_of(db, provider, client, "authorization", now)
     claims = signed_response_claims(reply_to, provider.issuer, fields, now)
-    return await keys.sign(claims, algorithm=signing_algorithm(client), typ="JWT")
+    signed = await keys.sign(claims, algorithm=signing_algorithm(client), typ="JWT")
+    return recipient.seal(signed) if recipient else signed
 
 
 async def refuse(
@@ -92,7 +95,10 @@ async def refuse(
         client_id=reply_to.client_id if reply_to else client.client_id if client else None,
     )
     if reply_to is not None:
-        return await answer(request, db, provider, reply_to, error.fields(), now)
+        try:
+            return await answer(request, db, provider, reply_to, error.fields(), now)
+        except ProtocolError as unsaid:  # it cannot be encrypted for this client: then it is not said at all
+            error = unsaid
     return page(
         request,
         "authorization_error.html",

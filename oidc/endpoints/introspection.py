@@ -12,6 +12,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from oidc.access_token import find_facts
 from oidc.client import RegisteredClient
+from oidc.encryption import recipient_of
 from oidc.endpoints.caller import calling_client
 from oidc.endpoints.errors import ERRORS, json_response
 from oidc.protocol.introspection import (
@@ -55,7 +56,8 @@ async def introspection(
     visible = facts is not None and may_see(client.client_id, held, facts)
     answer = introspection_response(facts, provider.issuer) if facts is not None and visible else INACTIVE
     algorithm = client.metadata.introspection_signed_response_alg
-    if algorithm is None and not wants_jwt(request.headers.get("accept")):
+    is_sealed = client.metadata.introspection_encrypted_response_alg is not None
+    if algorithm is None and not is_sealed and not wants_jwt(request.headers.get("accept")):
         return json_response(answer, NO_STORE)
     return await _signed(db, provider, client, algorithm or "ES256", answer, now)
 
@@ -65,7 +67,9 @@ async def _signed(
 ) -> Response[bytes]:
     keys = await provider.keys.current(db, now)
     claims = signed_introspection_claims(answer, issuer=provider.issuer, asking_client_id=client.client_id, now=now)
+    recipient = await recipient_of(db, provider, client, "introspection", now)
     signed = await keys.sign(claims, algorithm=algorithm, typ=TYP)
+    signed = recipient.seal(signed) if recipient else signed
     return Response(signed.encode(), status_code=200, headers=NO_STORE, media_type=MEDIA_TYPE)
 
 

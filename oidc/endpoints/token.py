@@ -12,6 +12,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
 from oidc.client_authentication import authenticate
+from oidc.encryption import Recipient, recipient_of
 from oidc.endpoints.certificate import certificate_of
 from oidc.endpoints.cors import ANYONE, preflight
 from oidc.endpoints.errors import CLIENT, ERRORS, HEADERS, json_response
@@ -68,8 +69,9 @@ async def token(
     sender = binding_of(client, await shown_sender(request, store, vault, provider, now, client=client))
     keys = await provider.keys.current(db, now)
     keys.signer(client.metadata.id_token_signed_response_alg)  # where there is none, nothing shall be spent in vain
+    recipient = await recipient_of(db, provider, client, "id_token", now)
     granted = await exchange(db, vault, provider, client, asked.parameters, sender, now)
-    answer = await answered(db, vault, provider, client, keys, granted, now)
+    answer = await answered(db, vault, provider, client, keys, recipient, granted, now)
     answer.headers.update(request.state.get(HEADERS, {}))
     return answer
 
@@ -89,6 +91,7 @@ async def answered(
     provider: Provider,
     client: RegisteredClient,
     keys: Keys,
+    recipient: Recipient | None,
     granted: Granted,
     now: datetime,
 ) -> Response[bytes]:
@@ -124,6 +127,7 @@ async def answered(
             claims=claims,
         )
         id_token = await keys.sign(body, algorithm=algorithm, typ="JWT")
+        id_token = recipient.seal(id_token) if recipient else id_token
     members = token_response(
         access_token=access_token,
         expires_in=policy.access_token,

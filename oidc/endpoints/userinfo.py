@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, route
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
@@ -15,6 +16,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from oidc.access_token import find_released
 from oidc.client import RegisteredClient
+from oidc.encryption import recipient_of
 from oidc.endpoints.bearer import Presented, challenge, presented_token
 from oidc.endpoints.cors import ANYONE, preflight
 from oidc.endpoints.errors import HEADERS as ANSWER_HEADERS
@@ -59,12 +61,17 @@ async def userinfo(
     claims = {"sub": row.sub, **released_claims(vault, row, "userinfo", row.scopes)}
     headers = {**HEADERS, **request.state.get(ANSWER_HEADERS, {})}
     algorithm = client.metadata.userinfo_signed_response_alg
-    if algorithm is None:
+    recipient = await recipient_of(db, provider, client, "userinfo", now)
+    if algorithm is None and recipient is None:
         return json_response(claims, headers)
+    # Meant for this client alone, whatever becomes of it on the way (OpenID Connect Core section 5.3.2).
+    claims |= {"iss": provider.issuer, "aud": client.client_id}
+    if algorithm is None and recipient is not None:
+        sealed = recipient.seal(msgspec.json.encode(claims), "json")
+        return Response(sealed.encode(), headers=headers, media_type="application/jwt", status_code=200)
     keys = await provider.keys.current(db, now)
-    signed = await keys.sign(
-        {**claims, "iss": provider.issuer, "aud": client.client_id}, algorithm=algorithm, typ="userinfo+jwt"
-    )
+    signed = await keys.sign(claims, algorithm=algorithm or "ES256", typ="userinfo+jwt")
+    signed = recipient.seal(signed) if recipient else signed
     return Response(signed.encode(), headers=headers, media_type="application/jwt", status_code=200)
 
 

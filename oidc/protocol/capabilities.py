@@ -8,6 +8,9 @@ ASYMMETRIC_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA", "RS256", "ES384",
 CLIENT_AUTHENTICATION = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
 # What we sign with
 SIGNING_ALGORITHMS = ("ES256", "RS256")
+# RFC 7518 sections 4 and 5. No RSA1_5: its padding is an oracle (RFC 8725 section 3.2).
+ENCRYPTION_ALGORITHMS = ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP-256", "RSA-OAEP")
+CONTENT_ENCRYPTION_ALGORITHMS = ("A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM")
 # FAPI 2.0 Security Profile section 5.4.1
 FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
 
@@ -24,6 +27,7 @@ JARM = "jarm"
 DPOP = "dpop"
 MTLS = "mtls"
 ENCRYPTION = "encryption"
+REQUEST_ENCRYPTION = "request_encryption"
 SIGNED_USERINFO = "signed_userinfo"
 SIGNED_INTROSPECTION = "signed_introspection"
 RESOURCES = "resource_indicators"

@@ -16,6 +16,7 @@ from oidc.protocol.capabilities import (
     JARM,
     MTLS,
     PAR,
+    REQUEST_ENCRYPTION,
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
     Capabilities,
@@ -51,9 +52,11 @@ FEATURE_OF = {
     **{f"tls_client_auth_{name}": MTLS for name in ("subject_dn", "san_dns", "san_uri", "san_ip", "san_email")},
     **{
         f"{what}_{kind}": ENCRYPTION
-        for what in ("id_token_encrypted_response", "userinfo_encrypted_response", "request_object_encryption")
+        for what in ("id_token_encrypted_response", "userinfo_encrypted_response")
         for kind in ("alg", "enc")
     },
+    "request_object_encryption_alg": REQUEST_ENCRYPTION,
+    "request_object_encryption_enc": REQUEST_ENCRYPTION,
     **{
         f"{what}_encrypted_response_{kind}": ENCRYPTION
         for what in ("authorization", "introspection")

@@ -27,7 +27,7 @@ from oidc.protocol.client_metadata import (
     ClientMetadata,
 )
 from oidc.protocol.errors import Problem
-from oidc.protocol.keys import fits, problem_of_key_set, read_key_set
+from oidc.protocol.keys import fits, keys_to_encrypt_with, problem_of_key_set, read_key_set
 from oidc.protocol.sector import sector_hosts
 from oidc.protocol.uris import origin_of, problem_of_redirect_uri, problem_of_web_uri, scheme_of
 
@@ -166,6 +166,13 @@ def keys_are_there_when_needed(metadata: ClientMetadata, capabilities: Capabilit
     algorithm = metadata.token_endpoint_auth_signing_alg
     if metadata.jwks and not problem and algorithm and not any(fits(k, algorithm) for k in read_key_set(metadata.jwks)):
         yield Problem("jwks", f"holds no key for {algorithm[:20]}.")
+    for what in ("id_token", "userinfo", "authorization", "introspection"):
+        wanted = getattr(metadata, f"{what}_encrypted_response_alg")
+        can = wanted not in capabilities.encryption_algorithms or keys_to_encrypt_with(
+            read_key_set(metadata.jwks), wanted
+        )
+        if metadata.jwks and not problem and not can:
+            yield Problem("jwks", f"holds no key for {wanted[:20]}.")
 
 
 def needs_keys(metadata: ClientMetadata) -> Iterator[str]:

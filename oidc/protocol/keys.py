@@ -86,6 +86,20 @@ def fits(key: Key, algorithm: str) -> bool:
     )
 
 
+def keys_to_encrypt_with(keys: Sequence[Key], algorithm: str) -> tuple[ECKey | OKPKey | RSAKey, ...]:
+    """The keys that a key-management algorithm can encrypt to (RFC 7518 sections 4.3 and 4.6, RFC 8037 section 3.2)."""
+    kinds = ("RSA",) if algorithm.startswith("RSA") else ("EC", "OKP")
+    found = []
+    for key in keys:
+        facts: Mapping[str, Any] = key.dict_value
+        may = facts.get("use") in (None, "enc") and facts.get("alg") in (None, algorithm)
+        can = facts.get("kty") in kinds and facts.get("crv") not in ("Ed25519", "Ed448", "secp256k1")
+        if may and can and isinstance(key, ECKey | OKPKey | RSAKey):
+            found.append(key)
+    # One that says it is for this comes before one that does not say.
+    return tuple(sorted(found, key=lambda key: key.dict_value.get("use") != "enc"))
+
+
 def thumbprint(key: Key) -> str:
     """RFC 7638, SHA-256: the `jkt` of a DPoP key."""
     return key.thumbprint()

@@ -109,7 +109,7 @@ def features(capabilities: Capabilities) -> dict[str, dict[str, Any]]:
         },
         ENCRYPTION: {
             f"{what}_encryption_{kind}_values_supported": values
-            for what in ("id_token", "userinfo", "request_object")
+            for what in ("id_token", "userinfo", "authorization", "introspection")
             for kind, values in (("alg", algorithms), ("enc", contents))
         },
     }
