@@ -45,6 +45,7 @@ from oidc.protocol.capabilities import (
     DPOP,
     ENCRYPTION,
     ENCRYPTION_ALGORITHMS,
+    FRONTCHANNEL_LOGOUT,
     JAR,
     JARM,
     MTLS,
@@ -241,7 +242,10 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             service_scopes=settings.api.scopes,
             grant_types=GRANT_TYPES,
             response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
-            features=FEATURES | ({MTLS} if mutual_tls else set()) | ({RESOURCES} if settings.resource else set()),
+            features=FEATURES
+            | ({MTLS} if mutual_tls else set())
+            | ({RESOURCES} if settings.resource else set())
+            | ({FRONTCHANNEL_LOGOUT} if settings.logout.front_channel else set()),
             encryption_algorithms=ENCRYPTION_ALGORITHMS,
             content_encryption_algorithms=CONTENT_ENCRYPTION_ALGORITHMS,
             resources=tuple(resource.uri for resource in settings.resource),

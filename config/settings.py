@@ -137,6 +137,13 @@ class MutualTlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     address: str = ""
 
 
+class LogoutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether services may also be signed out by frames in the browser. Off, because browsers that keep third-party
+    cookies back make it miss silently; the back channel reaches every service."""
+
+    front_channel: bool = False
+
+
 class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Scopes of APIs that services call in their own name (`client_credentials`); each client registers those it may
     have, and no citizen is asked about them."""
@@ -169,6 +176,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
     api: ApiSettings = ApiSettings()
+    logout: LogoutSettings = LogoutSettings()
     dpop: DpopSettings = DpopSettings()
     mutual_tls: MutualTlsSettings = MutualTlsSettings()
     resource: tuple[Resource, ...] = ()

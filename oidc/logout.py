@@ -55,6 +55,7 @@ class Delivery(msgspec.Struct, frozen=True):
     client_id: str
     state: State
     attempts: int
+    sid: str | None = None
 
 
 class NotDelivered(Exception):
@@ -130,11 +131,11 @@ async def _announce(db: Transaction, vault: Vault, told: Iterable[_Told], now: d
 async def deliveries_of(db: Transaction, session_id: UUID) -> list[Delivery]:
     """Every service that is told of the session's end, in a steady order."""
     rows = await db.all(
-        select(LogoutDelivery.client_id, LogoutDelivery.state, LogoutDelivery.attempts)
+        select(LogoutDelivery.client_id, LogoutDelivery.state, LogoutDelivery.attempts, LogoutDelivery.sid)
         .where(LogoutDelivery.occasion == _session_ended(session_id))
         .order_by(LogoutDelivery.client_id)
     )
-    return [Delivery(row.client_id, row.state, row.attempts) for row in rows]
+    return [Delivery(row.client_id, row.state, row.attempts, row.sid) for row in rows]
 
 
 async def spread_logout(provider: Provider, database: Database, vault: Vault, work: Leased, now: datetime) -> None:

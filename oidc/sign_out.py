@@ -41,6 +41,8 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     session_id: UUID
     client_id: str | None
     return_to: str | None
+    leads_on: bool = False
+    """Whether the page goes there by itself: the service that asked was the only one and has proved to be it."""
 
 
 async def keep(db: Transaction, vault: Vault, content: Asked | Ended, now: datetime) -> str:

@@ -81,20 +81,24 @@ def with_headers(app: ASGIApp, policy: HeaderPolicy) -> ASGIApp:
     return framed
 
 
-def content_security_policy(form_targets: Iterable[str] = ()) -> str:
-    """Nothing inline, nothing foreign; forms lead to us and to these targets (origins or custom schemes)."""
+def content_security_policy(form_targets: Iterable[str] = (), frames: Iterable[str] = ()) -> str:
+    """Nothing inline, nothing foreign; forms lead to us and to these targets (origins or custom schemes), and frames
+    show these origins alone."""
     targets = "".join(f" {target}" for target in form_targets if _TARGET.fullmatch(target))
+    framed = " ".join(origin for origin in frames if _TARGET.fullmatch(origin))
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         f"form-action 'self'{targets}; frame-ancestors 'none'; base-uri 'none'"
+        + (f"; frame-src {framed}" if framed else "")
     )
 
 
 def _page_headers(scope: Scope, policy: HeaderPolicy) -> Headers:
     """For documents. A page of an interaction must not cut a relying party's popup from its opener."""
-    targets = scope.get("state", {}).get("form_targets") or ()
+    state = scope.get("state", {})
+    targets, frames = state.get("form_targets") or (), state.get("frames") or ()
     headers = [
-        (b"content-security-policy", content_security_policy(targets).encode()),
+        (b"content-security-policy", content_security_policy(targets, frames).encode()),
         (b"cross-origin-opener-policy", b"unsafe-none" if targets else b"same-origin"),
         (b"cross-origin-resource-policy", b"same-origin"),
         (b"permissions-policy", PERMISSIONS.encode()),
