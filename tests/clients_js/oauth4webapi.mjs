@@ -1,4 +1,5 @@
-// oauth4webapi, every step by hand. With `fapi` as FAPI 2.0 has it: PAR, DPoP, private_key_jwt, JARM.
+// oauth4webapi, every step by hand. With `fapi` as FAPI 2.0 has it: PAR, DPoP, private_key_jwt, JARM; with `signs`
+// (Message Signing) the pushed request is a request object.
 import * as oauth from 'oauth4webapi'
 import { run, visit } from './talk.mjs'
 
@@ -13,14 +14,14 @@ async function again(ask, process) {
   })
 }
 
-await run(async ({ issuer: address, client_id, client_secret, jwk, fapi, redirect_uri, bye }) => {
+await run(async ({ issuer: address, client_id, client_secret, jwk, fapi, signs, redirect_uri, bye }) => {
   const issuer = new URL(address)
   const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure))
   const client = { client_id, id_token_signed_response_alg: 'ES256', authorization_signed_response_alg: 'ES256' }
-  let proof
+  let proof, key
   if (jwk) {
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
-    const key = await crypto.subtle.importKey('jwk', jwk, algorithm, false, ['sign'])
+    key = await crypto.subtle.importKey('jwk', jwk, algorithm, false, ['sign'])
     proof = oauth.PrivateKeyJwt({ key, kid: jwk.kid })
   } else {
     proof = oauth.ClientSecretBasic(client_secret)
@@ -41,6 +42,11 @@ await run(async ({ issuer: address, client_id, client_secret, jwk, fapi, redirec
     nonce,
     ...(fapi && { response_mode: 'jwt' }),
   })
+  if (signs) {
+    asked = new URLSearchParams({
+      request: await oauth.issueRequestObject(as, client, asked, { key, kid: jwk.kid }),
+    })
+  }
   if (fapi) {
     const pushed = await again(
       () => oauth.pushedAuthorizationRequest(as, client, proof, asked, bound),
@@ -94,7 +100,7 @@ await run(async ({ issuer: address, client_id, client_secret, jwk, fapi, redirec
     thefts.push(stolen)
   }
   const revoked = await oauth.processRevocationResponse(
-    await oauth.revocationRequest(as, client, proof, refreshed.refresh_token, insecure),
+    await oauth.revocationRequest(as, client, proof, refreshed.refresh_token ?? tokens.refresh_token, insecure),
   )
   const facts = await oauth.processIntrospectionResponse(
     as,

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from joserfc.jwk import ECKey
 from machine import find
@@ -89,3 +90,28 @@ def test_oauth4webapi_completes_the_whole_flow(node: str, empty_backend: Backend
             assert (found["type"], found["rotated"], found["same"]) == ("bearer", True, True)
             assert (found["revoked"], found["active"]) == (True, False)
             assert found["returned"] == f"{BYE}?state=bye"
+
+
+@pytest.mark.parametrize("profile", ["fapi2", "fapi2-message-signing"])
+def test_oauth4webapi_as_fapi_has_it(node: str, profile: str, empty_backend: Backend, tmp_path: Path) -> None:
+    """FAPI 2.0: PAR, DPoP, private_key_jwt and JARM together, and JAR for Message Signing; a token in other hands is
+    worth nothing."""
+    client = registered("bank", profile=profile, dpop_bound_access_tokens=True,
+                        require_pushed_authorization_requests=True,
+                        authorization_signed_response_alg="ES256", **BY_KEY, **ES256)  # fmt: skip
+    with provider(tmp_path, empty_backend, [client]) as (running, [visitor, *_]):
+        says = httpx2.get(f"{running.issuer}/.well-known/openid-configuration").json()
+        assert {"pushed_authorization_request_endpoint", "dpop_signing_alg_values_supported"} <= says.keys()
+
+        signs = profile == "fapi2-message-signing"
+        key = KEY.as_dict(private=True)
+
+        found = play(node, "oauth4webapi.mjs", visitor, client_id="bank", jwk=key, fapi=True, signs=signs)
+
+        assert found["type"] == "dpop"
+        assert found["userinfo"]["sub"] == found["claims"]["sub"]
+        assert found["same"] is True
+        assert found["rotated"] is False, "a confidential client's bound refresh token stays (R8)"
+        assert found["thefts"] == [401, 401]
+        assert (found["revoked"], found["active"]) == (True, False)
+        assert found["returned"] == f"{BYE}?state=bye"
