@@ -88,6 +88,7 @@ async def give_consent(
     shown: Shown,
     lawful_basis: LawfulBasis,
     now: datetime,
+    details: Collection[str] = (),
 ) -> UUID:
     """A new agreement. It names everything the service may have from now on, what was agreed before included;
     older agreements stay as they are, so that grants in other browsers live on."""
@@ -99,6 +100,7 @@ async def give_consent(
             client_id=client_id,
             scopes=sorted(scopes),
             claims=sorted(claims),
+            details=sorted(details) or None,
             shown=msgspec.to_builtins(shown),
             lawful_basis=lawful_basis,
             given_at=now,

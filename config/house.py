@@ -250,6 +250,7 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             content_encryption_algorithms=CONTENT_ENCRYPTION_ALGORITHMS,
             resources=tuple(resource.uri for resource in settings.resource),
             scopes=_scopes(settings),
+            detail_types=tuple(kind.judged_as for kind in settings.authorization_detail),
             client_authentication_methods=(*CLIENT_AUTHENTICATION, *(mutual_tls.methods if mutual_tls else ())),
         ),
         ProviderPolicy(
@@ -264,4 +265,5 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
         Fetcher(allow_loopback=settings.is_throwaway),
         mutual_tls,
         settings.resource,
+        settings.authorization_detail,
     )

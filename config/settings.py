@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from oidc.detail import DetailKind, problems_of_details
 from oidc.resource import Resource, problems_of_resources
 
 PREFIX = "IDENTITY_"
@@ -181,6 +182,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mutual_tls: MutualTlsSettings = MutualTlsSettings()
     resource: tuple[Resource, ...] = ()
     """`[[resource]]`: the APIs that access tokens are given for (oidc/resource.py)."""
+    authorization_detail: tuple[DetailKind, ...] = ()
+    """`[[authorization_detail]]`: what exactly services may ask to do (oidc/detail.py)."""
     registration: RegistrationSettings = RegistrationSettings()
 
     @property
@@ -315,6 +318,7 @@ def _problems(settings: Settings) -> list[str]:
     if settings.mutual_tls.address and (address.scheme != "https" or not address.hostname or address.path):
         problems.append("mutual_tls.address: a URL like https://mtls.account.example.gov, without a path")
     problems += problems_of_resources(settings.resource)
+    problems += problems_of_details(settings.authorization_detail)
     for network in settings.proxy.trusted:
         try:
             ip_network(network)

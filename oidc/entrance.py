@@ -22,6 +22,7 @@ class Agreement(msgspec.Struct, frozen=True):
     id: UUID
     scopes: tuple[str, ...]
     claims: tuple[str, ...]
+    details: tuple[str, ...] = ()
 
 
 class Entrance(msgspec.Struct, frozen=True):
@@ -43,7 +44,9 @@ _NEWEST = (
     .scalar_subquery()
 )
 _ENTRANCE = (
-    select(*SESSION_COLUMNS, Consent.id.label("consent_id"), Consent.scopes, Consent.claims, Subject.sub)
+    select(
+        *SESSION_COLUMNS, Consent.id.label("consent_id"), Consent.scopes, Consent.claims, Consent.details, Subject.sub
+    )
     .select_from(Session)
     .join(Account, Account.id == Session.account_id)
     .outerjoin(Consent, Consent.id == _NEWEST)
@@ -78,4 +81,6 @@ async def find_entrance(
     )
     if row.consent_id is None:
         return Entrance(session, None, row.sub)
-    return Entrance(session, Agreement(row.consent_id, tuple(row.scopes), tuple(row.claims)), row.sub)
+    return Entrance(
+        session, Agreement(row.consent_id, tuple(row.scopes), tuple(row.claims), tuple(row.details or ())), row.sub
+    )

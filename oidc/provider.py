@@ -8,6 +8,7 @@ import msgspec
 from accounts.vault import Vault
 from oidc.client import ClientCache
 from oidc.client_keys import ClientKeys
+from oidc.detail import DetailKind
 from oidc.document import Document, document_of
 from oidc.fetcher import Fetcher
 from oidc.key_ring import KeyRing
@@ -68,6 +69,8 @@ class Provider(msgspec.Struct, frozen=True):
     mutual_tls: MutualTls | None = None
     resources: dict[str, Resource] = {}
     """By their address."""
+    detail_kinds: dict[str, DetailKind] = {}
+    """By their type."""
 
     @property
     def issuer(self) -> str:
@@ -106,6 +109,7 @@ def new_provider(
     fetcher: Fetcher,
     mutual_tls: MutualTls | None = None,
     resources: Sequence[Resource] = (),
+    detail_kinds: Sequence[DetailKind] = (),
 ) -> Provider:
     """A provider with empty caches."""
     revisions = Revisions()
@@ -123,4 +127,5 @@ def new_provider(
         fetcher=fetcher,
         mutual_tls=mutual_tls,
         resources={resource.uri: resource for resource in resources},
+        detail_kinds={kind.type: kind for kind in detail_kinds},
     )

@@ -39,6 +39,7 @@ async def agree(
     *,
     scopes: Collection[str],
     claims: Collection[str] = (),
+    details: Collection[str] = (),
     before: Before | None,
     is_lasting: bool,
     language: str,
@@ -47,7 +48,8 @@ async def agree(
     address: str,
     now: datetime,
 ) -> UUID:
-    """A new agreement to these scopes and further claims. `language` is that of the page, `locale` the citizen's."""
+    """A new agreement to these scopes, further claims and details (RFC 9396). `language` is that of the page, `locale`
+    the citizen's."""
     released = all_claims(scopes, claims)
     name = client.name_in(language)
     consent_id = await give_consent(
@@ -59,6 +61,7 @@ async def agree(
         shown=Shown(name, client.text_in("purpose", language) or NO_PURPOSE, NOTICE, language),
         lawful_basis="consent",
         now=now,
+        details=details,
     )
     key = await data_key_of(db, vault, account_id)
     await record(db, account_id, "consent_given", now, key=key, service=name, device=device, address=address)

@@ -14,6 +14,7 @@ from identity.policy import IdentityPolicy
 from identity.session import is_due_for_touch, touch
 from identity.sign_in import Onward, begin
 from oidc.authorization_code import issue_code
+from oidc.detail import canonical_details, still_agreed
 from oidc.endpoints.authorization_response import AnyRequest, InteractionOver, answer
 from oidc.endpoints.visit import Visit
 from oidc.interaction import Interaction, Outcome, complete
@@ -29,15 +30,16 @@ CLOSED = "The account is closed."
 
 async def step_of(db: Transaction, provider: Provider, visit: Visit, now: datetime) -> Step:
     """What to do now. Raises `AuthorizationError`."""
-    session, agreed, asked = visit.session, visit.agreed, visit.asked
+    session, asked = visit.session, visit.asked
     step = next_step(
         asked,
         visit.client,
         provider.capabilities,
         _progress(visit),
         _signed_in(visit),
-        Agreed(frozenset(agreed.scopes), frozenset(agreed.claims)) if agreed else None,
+        _agreed(provider, visit),
         hinted_sub=await _person_asked_for(db, provider, visit, now),
+        details=canonical_details(asked.authorization_details),
     )
     if session is None or session.account_state == "active" or isinstance(step, Authenticate):
         return step
@@ -46,6 +48,15 @@ async def step_of(db: Transaction, provider: Provider, visit: Visit, now: dateti
         return Authenticate(acr=provider.capabilities.minimum_acr)
     # Said only now, to who has proved to be its owner: before, it would tell strangers about accounts (R27).
     raise denied(visit, CLOSED if session.account_state == "closed" else SUSPENDED)
+
+
+def _agreed(provider: Provider, visit: Visit) -> Agreed | None:
+    agreed, session, interaction = visit.agreed, visit.session, visit.interaction
+    if agreed is None:
+        return None
+    here = session is not None and interaction is not None and interaction.consented == session.account_id
+    details = still_agreed(provider.detail_kinds, agreed.details, in_this_visit=here) if agreed.details else ()
+    return Agreed(frozenset(agreed.scopes), frozenset(agreed.claims), frozenset(details))
 
 
 def denied(visit: Visit, why: str) -> AuthorizationError:

@@ -16,6 +16,7 @@ from accounts.pages.page import form_of, page, see_other
 from accounts.vault import Vault
 from identity.device import device_name
 from identity.session import SessionView
+from oidc.detail import canonical_details, said_of, still_agreed
 from oidc.endpoints.agreement import NOTICE, agree
 from oidc.endpoints.authorization_response import AnyRequest
 from oidc.endpoints.authorization_steps import denied, finish, step_of
@@ -55,7 +56,8 @@ async def consent_page(
         before=details_of(before, values, language),
         is_lasting=step.offline,
         acts=asked_at(provider.resources, step.scope, language),
-        is_new=bool(new) or bool(set(step.new_scope) - {"openid", *SCOPE_CLAIMS}),
+        details=said_of(provider.detail_kinds, visit.asked.authorization_details, language),
+        is_new=bool(new) or bool(step.new_details) or bool(set(step.new_scope) - {"openid", *SCOPE_CLAIMS}),
         signed_in_as=masked_email(values),
         hidden={
             "interaction": str(visit.held.id),
@@ -103,7 +105,7 @@ async def answer_consent(
             raise denied(visit, "The citizen did not agree.")
         if form.get("action") == "allow" and await consent(db, visit.held, session.account_id, now):
             device = device_name(request.headers.get("user-agent", ""))
-            await _agree(db, vault, visit, session, step, language, device, address, now)
+            await _agree(db, vault, provider, visit, session, step, language, device, address, now)
         return see_other(visit.held.address)
 
     return await answered(request, db, provider, now, judge())
@@ -112,6 +114,7 @@ async def answer_consent(
 async def _agree(
     db: Transaction,
     vault: Vault,
+    provider: Provider,
     visit: Visit,
     session: SessionView,
     step: AskConsent,
@@ -121,6 +124,8 @@ async def _agree(
     now: datetime,
 ) -> None:
     """Write the agreement down, with what stood before, and tell every contact of it (R67)."""
+    before = visit.agreed.details if visit.agreed else ()
+    standing = still_agreed(provider.detail_kinds, before, in_this_visit=False)
     await agree(
         db,
         vault,
@@ -128,6 +133,7 @@ async def _agree(
         session.account_id,
         scopes=step.scope,
         claims=step.claims,
+        details={*canonical_details(visit.asked.authorization_details), *standing},
         before=visit.agreed,
         is_lasting=step.offline,
         language=language,
