@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
@@ -13,17 +14,20 @@ import httpx2
 import msgspec
 import pytest
 from residents import PASSWORD, begin_for
-from sqlalchemy import select
+from sqlalchemy import select, update
 from town import FORM, ISSUER, SECRET, VERIFIER, Service, Shown, Town, new_town
 
 from accounts.account import data_key_of
+from accounts.citizen import Browser
 from accounts.consent import Consent, give_consent
 from accounts.consent import Shown as Notice
 from config.app import create_routes
 from config.tables import metadata
 from identity import password, recovery_code, totp
 from identity.totp import Totp
+from oidc.protocol.polling import INTERVAL
 from oidc.sign_out import Ended, keep
+from oidc.waiting_request import AskedFor, WaitingRequest, open_request
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +37,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 WITHOUT_FORM_TOKEN = {
     "DELETE /connect/register/{client_id}",
     "POST /authorize",
+    "POST /backchannel-authentication",
     "POST /connect/register",
+    "POST /device_authorization",
     "POST /end-session",
     "POST /introspect",
     "POST /revoke",
@@ -47,6 +53,7 @@ SETTINGS = {"registration": {"mode": "open"}}
 SIX_MINUTES = timedelta(minutes=6)
 """Longer than a sign-in is fresh (R30)."""
 OBJECTS = {"sign_in_id", "registration_id", "consent_id", "authenticator_id", "secret", "interaction", "session"}
+OBJECTS |= {"device_request", "ciba_request"}
 FORMS: dict[str, dict[str, str]] = {
     "/register": {"sign_in": "{sign_in_id}", "identifier": "{new_address}"},
     "/authorize/consent": {"interaction": "{interaction}", "action": "allow"},
@@ -55,6 +62,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/account/sessions": {"session": "{session}", "action": "end"},
     "/token": {"grant_type": "authorization_code", "code": "unknown", "code_verifier": VERIFIER},
     "/introspect": {"token": "unknown"},
+    "/device": {"user_code": "BCDF-GHJK", "action": "continue"},
+    "/device/{request_id}": {"request": "{device_request}"},
+    "/account/requests/{request_id}": {"request": "{ciba_request}"},
     "/revoke": {"token": "unknown"},
 }
 """What is sent along where the main button alone would say nothing."""
@@ -129,6 +139,28 @@ class Caller:
         async with self.town.transaction() as db:
             return await keep(db, self.town.vault, ended, self.town.clock.now())
 
+    async def device_request(self) -> str:
+        """One whose code was typed in this browser."""
+        return await self._request("device", None)
+
+    async def ciba_request(self) -> str:
+        """One that waits for this citizen."""
+        return await self._request("ciba", self.account_id)
+
+    async def _request(self, kind: Literal["device", "ciba"], account_id: UUID | None) -> str:
+        now, wait = self.town.clock.now(), timedelta(minutes=10)
+        await self.browser.get("/authorize")  # for the cookie
+        async with self.town.transaction() as db:
+            opened = await open_request(
+                db, self.town.vault, kind, "parks", AskedFor(("openid",)), lifetime=wait, interval=INTERVAL, now=now,
+                account_id=account_id,
+            )  # fmt: skip
+            assert opened is not None
+            if kind == "device":
+                digest = Browser(self.browser.http.cookies["__Host-browser"]).digest
+                await db.execute(update(WaitingRequest).where(WaitingRequest.id == opened.id).values(browser=digest))
+        return str(opened.id)
+
     async def interaction(self) -> str:
         """An open one, bound to this browser by looking at it (a suspended citizen's would end with that)."""
         asked = urlencode(self.service.fields(prompt="consent"))
@@ -180,6 +212,7 @@ class Trial:
             "file": await self._asset(),
             "new_address": new_address(),
         }
+        values["request_id"] = values.get("device_request") or values.get("ciba_request", "")
         form = {name: text.format(**values) for name, text in FORMS.get(door.path, {"action": "continue"}).items()}
         if door.path == "/authorize":
             form = self.service.fields(prompt="none")
