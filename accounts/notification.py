@@ -11,7 +11,8 @@ from accounts.database import Transaction
 from accounts.outbox import enqueue
 from accounts.vault import DataKey, Vault
 
-Channel = Literal["email", "sms"]
+Channel = Literal["email", "sms", "voice"]
+"""`voice`: a text to be read out; a gateway may offer it where a phone cannot get text."""
 
 
 class Message(msgspec.Struct, frozen=True):

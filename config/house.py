@@ -1,7 +1,7 @@
 """One process' house: what the settings become before the first request."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from ipaddress import ip_network
@@ -18,6 +18,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from config.clock import Clock
 from config.database import open_engine
+from config.gateway import Channels, Gateway
 from config.keys import read_keys
 from config.mail import Messages, Smtp, Transport
 from config.settings import Settings, SettingsError
@@ -28,10 +29,12 @@ from config.sweeper import Sweeper, every_sweep
 from config.worker import Handler, Worker
 from identity.assurance import AssurancePolicy
 from identity.common_password import breached_list
+from identity.confirmation_code import LIFETIME as CODE_LIFETIME
 from identity.passkey import PasskeyPolicy
 from identity.password import Hasher, PasswordPolicy
 from identity.policy import IdentityPolicy
 from identity.session import SESSION_ENDED, SessionPolicy
+from identity.text_guard import TextPolicy
 from identity.throttle import ThrottlePolicy
 from oidc.fetcher import Fetcher
 from oidc.key_schedule import schedule
@@ -115,7 +118,7 @@ class House:
             Database(engine, keep=(Refusal, ProtocolError)),
             await open_store(settings.store.url, born_at, settings.store.prefix),
             vault,
-            transport or Smtp(settings.mail.url, settings.mail.sender),
+            transport or _transport(settings),
         )
 
     async def close(self) -> None:
@@ -148,13 +151,20 @@ class House:
             FAILURE_BURST: partial(announce_failures, self.database, self.vault),
         }
 
-    async def _send_message(self, work: Leased, _now: object) -> None:
+    async def _send_message(self, work: Leased, now: datetime) -> None:
         payload = work.payload
+        if "code" in payload["values"] and now - work.created_at > CODE_LIFETIME:
+            return  # whoever waited for it has asked for another one
         await self.transport.send(
             self._messages.render(
                 Message(payload["channel"], payload["to"], payload["template"], payload["language"], payload["values"])
             )
         )
+
+
+def _transport(settings: Settings) -> Transport:
+    texts = Gateway(settings.sms.url, settings.sms.secret) if settings.sms.url else None
+    return Channels(Smtp(settings.mail.url, settings.mail.sender), texts)
 
 
 def _theme(settings: Settings) -> Theme:
@@ -176,6 +186,13 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
         assurance=AssurancePolicy(levels=settings.assurance.levels, minimum=settings.assurance.minimum),
         password=_password_policy(settings, name, host),
         throttle=ThrottlePolicy(per_address=settings.throttle.per_address),
+        text=TextPolicy(
+            is_offered=bool(settings.sms.url) or settings.is_throwaway,
+            per_range=settings.sms.per_range,
+            per_country=settings.sms.per_country,
+            everyone=settings.sms.everyone,
+            countries=settings.sms.countries,
+        ),
         passkey=PasskeyPolicy(rp_id=host, rp_name=name, origins=(settings.issuer,)),
         totp_issuer=name,
     )

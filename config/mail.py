@@ -24,6 +24,7 @@ class Rendered(msgspec.Struct, frozen=True):
     subject: str
     text: str
     code: str | None
+    language: str = "en"
 
 
 class Transport(Protocol):
@@ -65,10 +66,10 @@ class Messages:
         text = self._environment.get_template(f"messages/{message.template}.txt").render(known)
         head, _, body = text.partition("\n")
         subject, code = head.removeprefix("Subject:").strip(), message.values.get("code")
-        if message.channel == "sms":
+        if message.channel != "email":
             # A text message costs by its length: the subject says what happened, the link what can be done.
             body = self._environment.get_template("messages/short.txt").render({**known, "subject": subject})
-        return Rendered(message.channel, message.to, subject, body.strip() + "\n", code)
+        return Rendered(message.channel, message.to, subject, body.strip() + "\n", code, language)
 
 
 def _one_line(value: Any) -> Any:

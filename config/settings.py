@@ -14,7 +14,7 @@ from oidc.resource import Resource, problems_of_resources
 
 PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
-LISTS = ("trusted", "levels", "scopes")
+LISTS = ("trusted", "levels", "scopes", "countries")
 """Keys that hold lists: commas separate them outside TOML."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -91,6 +91,19 @@ class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = ""
     sender: str = ""
+
+
+class SmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How text messages leave: an https address that takes JSON (config/gateway.py) with a bearer `secret`
+    (`IDENTITY_SMS__SECRET_FILE`). Without it nobody is asked for a phone number. The limits are messages in an hour: to
+    a range of numbers, to a country, in all; `countries` are the calling codes to which we send, empty for all."""
+
+    url: str = ""
+    secret: str = ""
+    per_range: int = 10
+    per_country: int = 1000
+    everyone: int = 5000
+    countries: tuple[str, ...] = ()
 
 
 class ProxySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,6 +186,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifetime: LifetimeSettings = LifetimeSettings()
     session: SessionSettings = SessionSettings()
     mail: MailSettings = MailSettings()
+    sms: SmsSettings = SmsSettings()
     proxy: ProxySettings = ProxySettings()
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
@@ -295,6 +309,8 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("assurance.levels: four different names, the weakest first")
     elif settings.assurance.minimum not in settings.assurance.levels:
         problems.append(f"assurance.minimum: one of {', '.join(settings.assurance.levels)}")
+    if settings.sms.url and urlsplit(settings.sms.url).scheme != "https" and not settings.is_throwaway:
+        problems.append("sms.url: an https address")
     if 0 < settings.keys.rotate_every < 86400 or settings.keys.rotate_every < 0:
         problems.append("keys.rotate_every: 0, or at least 86400 seconds, so that services can follow")
     if settings.throttle.per_address < 1:

@@ -5,11 +5,14 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import func, select
 
+from accounts.contact import Contact
 from accounts.database import Transaction
 from identity.assurance import AssurancePolicy, Method, meets, reached
 from identity.passkey import Passkey
 from identity.password import Password
 from identity.recovery_code import RecoveryCode
+from identity.sms_phone import SmsPhone
+from identity.sms_phone import stands as phone_stands
 from identity.totp import Totp
 from identity.totp import stands as totp_stands
 
@@ -24,6 +27,8 @@ class Authenticators(msgspec.Struct, frozen=True):
     verifying_passkeys: int = 0
     hardware_passkeys: int = 0
     recovery_codes_left: int = 0
+    phones: int = 0
+    """That get codes by text message."""
 
     @property
     def methods(self) -> frozenset[Method]:
@@ -31,12 +36,18 @@ class Authenticators(msgspec.Struct, frozen=True):
         can: dict[Method, bool | int] = {
             "pwd": self.has_password,
             "otp": self.totps,
+            "sms": self.phones,
             "recovery": self.recovery_codes_left,
             "passkey": self.passkeys,
             "passkey_uv": self.verifying_passkeys,
             "passkey_hardware": self.hardware_passkeys,
         }
         return frozenset(method for method, is_there in can.items() if is_there)
+
+    @property
+    def has_second(self) -> bool:
+        """Whether something stands beside the password, or instead of it; recovery codes are for emergencies."""
+        return bool(self.totps or self.passkeys or self.phones)
 
 
 async def authenticators_of(db: Transaction, account_id: UUID) -> Authenticators:
@@ -53,6 +64,11 @@ async def authenticators_of(db: Transaction, account_id: UUID) -> Authenticators
             hardware.scalar_subquery(),
             select(func.count())
             .where(RecoveryCode.account_id == account_id, RecoveryCode.spent_at.is_(None))
+            .scalar_subquery(),
+            select(func.count())
+            .select_from(SmsPhone)
+            .join(Contact, Contact.id == SmsPhone.contact_id)
+            .where(SmsPhone.account_id == account_id, phone_stands())
             .scalar_subquery(),
         )
     )
@@ -83,6 +99,8 @@ def _each_without_one(having: Authenticators) -> list[Authenticators]:
         lost.append(msgspec.structs.replace(having, has_password=False))
     if having.totps:
         lost.append(msgspec.structs.replace(having, totps=having.totps - 1))
+    if having.phones:
+        lost.append(msgspec.structs.replace(having, phones=having.phones - 1))
     if having.passkeys:
         # The strongest one is the one that is lost.
         lost.append(

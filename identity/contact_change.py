@@ -11,7 +11,6 @@ from accounts.account import data_key_of
 from accounts.activity import Kind as Event
 from accounts.activity import record
 from accounts.contact import (
-    ContactView,
     Kind,
     add_contact,
     canonical_email,
@@ -27,6 +26,7 @@ from accounts.notification import Message, send
 from accounts.store import Store
 from accounts.vault import DataKey, Vault
 from identity import confirmation_code, throttle
+from identity.contact_spare import verify_spare
 from identity.notice import detail_of, tell
 from identity.own_authenticators import Owner
 from identity.policy import IdentityPolicy
@@ -169,9 +169,10 @@ async def confirm(
     key = await data_key_of(db, vault, account_id)
     before = await contacts_of(db, key, account_id)
     event: Event = "contact_added"
-    await _announce(db, vault, key, owner, event, "contact_replaced" if change.removed else event, change, now)
+    await announce_change(db, vault, key, owner, event, "contact_replaced" if change.removed else event, change, now)
     old = next((contact for contact in before if contact.id == change.removed), None)
     if old is not None:
+        await verify_spare(db, account_id, old.id, policy)
         await retire_contact(db, account_id, old.id, now)
     is_first = not any(contact.kind == change.kind for contact in before if contact is not old)
     primary = is_first or (old is not None and old.is_primary)
@@ -184,39 +185,12 @@ async def confirm(
     await db.execute(update(ContactChange).where(ContactChange.id == change.id).values(added=added))
 
 
-async def remove(db: Transaction, vault: Vault, owner: Owner, contact: ContactView, now: datetime) -> None:
-    """Take a contact away. Raises Refusal("last_email"): without an address nobody could sign in or be told."""
-    account_id = owner.citizen.account_id
-    key = await data_key_of(db, vault, account_id)
-    await db.begin()
-    left = [one for one in await contacts_of(db, key, account_id) if one.id != contact.id]
-    if not any(one.kind == "email" and one.is_verified for one in left):
-        raise Refusal("last_email")
-    change = Change(new_id(now), contact.kind, contact.value, contact.id)
-    await _announce(db, vault, key, owner, "contact_removed", "contact_removed", change, now)
-    if not await retire_contact(db, account_id, contact.id, now):
-        await db.rollback()
-        return
-    await db.execute(
-        insert(ContactChange).values(
-            id=change.id,
-            account_id=account_id,
-            session_id=owner.citizen.session_id,
-            kind=contact.kind,
-            removed=contact.id,
-            created_at=now,
-            expires_at=now,
-            made_at=now,
-        )
-    )
-
-
 def canonical_of(kind: Kind, value: str) -> str:
     """The one form by which a contact is known. Raises Refusal "email_invalid" or "phone_invalid"."""
     return canonical_email(value) if kind == "email" else canonical_phone(value)
 
 
-async def _announce(
+async def announce_change(
     db: Transaction, vault: Vault, key: DataKey, owner: Owner, event: Event, notice: str, change: Change, now: datetime
 ) -> None:
     detail = detail_of(owner.device, masked(change.kind, change.value))

@@ -1,15 +1,20 @@
-"""Undoing a change of contacts: what was there a week ago is there again, however often it was changed since (R51)."""
+"""Taking a contact away, and undoing changes: what was there a week ago is there again (R51)."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
+from accounts.account import data_key_of
 from accounts.activity import record
-from accounts.contact import restore_contact, retire_contact
-from accounts.database import Transaction
+from accounts.contact import ContactView, contacts_of, restore_contact, retire_contact
+from accounts.database import Transaction, new_id
+from accounts.errors import Refusal
 from accounts.vault import DataKey, Vault
-from identity.contact_change import UNDO, ContactChange
+from identity.contact_change import UNDO, Change, ContactChange, announce_change
+from identity.contact_spare import verify_spare
+from identity.own_authenticators import Owner
+from identity.policy import IdentityPolicy
 
 
 async def undo_all(db: Transaction, vault: Vault, key: DataKey, account_id: UUID, now: datetime) -> int:
@@ -33,3 +38,34 @@ async def undo_all(db: Transaction, vault: Vault, key: DataKey, account_id: UUID
     if made:
         await record(db, account_id, "contact_restored", now, actor="stranger")
     return len(made)
+
+
+async def remove(
+    db: Transaction, vault: Vault, owner: Owner, contact: ContactView, policy: IdentityPolicy, now: datetime
+) -> None:
+    """Take a contact away. Raises Refusal "last_email" (without an address nobody could sign in or be
+    told) or "last_way_back"."""
+    account_id = owner.citizen.account_id
+    key = await data_key_of(db, vault, account_id)
+    await db.begin()
+    left = [one for one in await contacts_of(db, key, account_id) if one.id != contact.id]
+    if not any(one.kind == "email" and one.is_verified for one in left):
+        raise Refusal("last_email")
+    await verify_spare(db, account_id, contact.id, policy)
+    change = Change(new_id(now), contact.kind, contact.value, contact.id)
+    await announce_change(db, vault, key, owner, "contact_removed", "contact_removed", change, now)
+    if not await retire_contact(db, account_id, contact.id, now):
+        await db.rollback()
+        return
+    await db.execute(
+        insert(ContactChange).values(
+            id=change.id,
+            account_id=account_id,
+            session_id=owner.citizen.session_id,
+            kind=contact.kind,
+            removed=contact.id,
+            created_at=now,
+            expires_at=now,
+            made_at=now,
+        )
+    )

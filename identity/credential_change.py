@@ -15,7 +15,7 @@ from identity.notice import Detail, tell
 from identity.session import Device
 from identity.sign_in import forget_proofs
 
-Authenticator = Literal["", "password", "totp", "passkey", "recovery_codes"]
+Authenticator = Literal["", "password", "totp", "passkey", "phone", "recovery_codes"]
 
 NOTICES: dict[str, str] = {
     "authenticator_added": "authenticator_added",

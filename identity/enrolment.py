@@ -96,9 +96,8 @@ async def codes_saved(
     await forget_shown(store, enrolling.sign_in.id, now)
     account_id = enrolling.standing.account_id
     having = await authenticators_of(db, account_id)
-    has_second = having.totps > 0 or having.passkeys > 0
     if (
-        has_second
+        having.has_second
         and has_way_back(having, policy.assurance)
         and await set_state(db, account_id, "active", now, only_from="enrolling")
     ):

@@ -15,7 +15,7 @@ from accounts.errors import FreshSignInRequired, Refusal
 from accounts.profile import profile_of
 from accounts.store import Store
 from accounts.vault import Vault
-from identity import passkey, password, recovery_code, totp
+from identity import passkey, password, recovery_code, sms, totp
 from identity.assurance import meets
 from identity.authenticator import Authenticators, authenticators_of, has_way_back
 from identity.ceremony import Answer
@@ -53,6 +53,14 @@ async def add_app(db: Transaction, vault: Vault, owner: Owner, totp_id: UUID, co
     await _changed(db, vault, owner, "authenticator_added", "totp", now)
 
 
+async def add_phone(db: Transaction, vault: Vault, owner: Owner, contact_id: UUID, now: datetime) -> bool:
+    """Have codes sent to a verified number. False where it is not one of the citizen's."""
+    if not await sms.use_phone(db, owner.citizen.account_id, contact_id, now):
+        return False
+    await _changed(db, vault, owner, "authenticator_added", "phone", now)
+    return True
+
+
 async def add_passkey(
     db: Transaction, vault: Vault, store: Store, owner: Owner, answer: Answer, policy: IdentityPolicy, now: datetime
 ) -> None:
@@ -87,7 +95,7 @@ async def change_password(
     claims = (await profile_of(db, key, account_id)).claims
     context = [contact.value.partition("@")[0] for contact in await contacts_of(db, key, account_id)]
     context += [name for name in (claims.name, claims.given_name, claims.family_name, claims.nickname) if name]
-    is_alone = not (having.totps or having.passkeys)
+    is_alone = not having.has_second
     password.verify_acceptable(typed, context, alone=is_alone, policy=policy.password)
     await db.pause()
     hashed = await hasher.hash(typed)
@@ -105,17 +113,21 @@ async def make_codes(db: Transaction, vault: Vault, store: Store, owner: Owner, 
 async def remove_one(
     db: Transaction, vault: Vault, owner: Owner, kind: Authenticator, which: UUID, policy: IdentityPolicy, now: datetime
 ) -> None:
-    """Remove an app or a passkey. Raises Refusal("last_way_back") where that would leave no usable way back, or a
-    password alone (R22, R31). The account is locked meanwhile: of two that are removed at once, one stays."""
+    """Remove an app, a passkey or a phone. Raises Refusal("last_way_back") where that would leave no usable way back,
+    or a password alone (R22, R31). The account is locked meanwhile: of two that are removed at once, one stays."""
     account_id = owner.citizen.account_id
     await db.begin()
     await db.execute(select(Account.id).where(Account.id == account_id).with_for_update())
     having = await authenticators_of(db, account_id)
     left = without_one(having, kind)
-    if not (left.totps or left.passkeys) or not has_way_back(left, policy.assurance):
+    if not left.has_second or not has_way_back(left, policy.assurance):
         raise Refusal("last_way_back")
-    noun = totp if kind == "totp" else passkey
-    if await noun.remove(db, account_id, which, now):
+    if kind == "phone":
+        is_removed = await sms.remove(db, account_id, now)
+    else:
+        noun = totp if kind == "totp" else passkey
+        is_removed = await noun.remove(db, account_id, which, now)
+    if is_removed:
         await _changed(db, vault, owner, "authenticator_removed", kind, now)
 
 
@@ -123,6 +135,8 @@ def without_one(having: Authenticators, kind: Authenticator) -> Authenticators:
     """What is left without one app or passkey; of passkeys the strongest is taken to be the one."""
     if kind == "totp":
         return msgspec.structs.replace(having, totps=max(0, having.totps - 1))
+    if kind == "phone":
+        return msgspec.structs.replace(having, phones=max(0, having.phones - 1))
     return msgspec.structs.replace(
         having,
         passkeys=max(0, having.passkeys - 1),

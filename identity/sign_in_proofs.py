@@ -13,7 +13,7 @@ from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
-from identity import password, recovery_code, throttle, totp
+from identity import password, recovery_code, sms, throttle, totp
 from identity.assurance import Method
 from identity.ceremony import Answer
 from identity.credential_change import Change, announce
@@ -78,21 +78,27 @@ async def prove_code(
     standing: Standing,
     proved: Proven,
     code: str,
+    browser: bytes,
     device: Device,
     policy: IdentityPolicy,
     now: datetime,
 ) -> None:
-    """The second step by a code: six digits are an app's, anything else is tried as a recovery code.
+    """The second step by a code: six digits are an app's or came by text message, anything else is tried as a recovery
+    code.
 
     Raises Refusal "too_many_attempts" or "code_wrong".
     """
     account_id, wanted = standing.account_id, useful(sign_in, standing, proved, policy)
-    attempt = await _attempt(db, store, vault, "second_factor", account_id.bytes, device.address, policy, now)
+    lane = browser if await is_known(db, account_id, browser) else None
+    attempt = await _attempt(db, store, vault, "second_factor", account_id.bytes, device.address, policy, now, lane)
     key = await data_key_of(db, vault, account_id)
     plain = plain_code(code)
     method: Method | None = None
-    if "otp" in wanted and len(plain) == 6 and plain.isdecimal() and await totp.spend(db, key, account_id, plain, now):
+    is_short = len(plain) == 6 and plain.isdecimal()
+    if "otp" in wanted and is_short and await totp.spend(db, key, account_id, plain, now):
         method = "otp"
+    elif "sms" in wanted and is_short and await sms.spend(db, vault, account_id, sign_in.id, plain, now):
+        method = "sms"
     elif "recovery" in wanted and await recovery_code.spend(db, vault, account_id, plain, now):
         method = "recovery"
     if method is None:

@@ -57,9 +57,8 @@ def proven(sign_in: SignInView, session: SessionView | None, now: datetime) -> P
 def own_level(authenticators: Authenticators, policy: IdentityPolicy) -> str:
     """The level at which this account always signs in: who has set up a second authenticator is asked for it.
     Recovery codes are not asked for of themselves: they are few."""
-    has_second = authenticators.totps > 0 or authenticators.passkeys > 0
     two_factors = policy.assurance.levels[1]
-    if has_second and not meets(policy.assurance.minimum, two_factors, policy.assurance):
+    if authenticators.has_second and not meets(policy.assurance.minimum, two_factors, policy.assurance):
         return two_factors
     return policy.assurance.minimum
 
@@ -95,7 +94,7 @@ def needed(
     level = reached(proved.methods, policy.assurance)
     if sign_in.codes == "shown" and meets(level, own_level(having, policy), policy.assurance):
         return "codes"
-    is_enrolling = standing.state == "enrolling" and not (having.totps or having.passkeys)
+    is_enrolling = standing.state == "enrolling" and not having.has_second
     if not is_enrolling and meets(level, wanted, policy.assurance):
         return "codes" if standing.state == "enrolling" else "done"
     if not is_enrolling and can_reach(having, wanted, policy.assurance):

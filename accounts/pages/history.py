@@ -59,6 +59,7 @@ AUTHENTICATORS: dict[str, str] = {
     "password": N_("Password"),
     "totp": N_("Authenticator app"),
     "passkey": N_("Passkey"),
+    "phone": N_("Code by text message"),
     "recovery_codes": N_("Recovery codes"),
 }
 

@@ -36,7 +36,7 @@ OWNER = {"owner": Provide(owner)}
 
 def has_second(having: Authenticators) -> bool:
     """Whether something stands beside the password, or instead of it."""
-    return bool(having.totps or having.passkeys)
+    return having.has_second
 
 
 def uuid_of(value: str) -> UUID:

@@ -16,7 +16,7 @@ from accounts.contact import ContactView, contacts_of, make_primary
 from accounts.database import Transaction
 from accounts.pages.page import N_, form_of, page, see_other
 from accounts.vault import Vault
-from identity.contact_change import remove
+from identity.contact_undo import remove
 from identity.own_authenticators import Owner
 from identity.pages import contact_new
 from identity.pages.at_account import OWNER, uuid_of
@@ -88,6 +88,7 @@ async def remove_contact(
     db: NamedDependency[Transaction],
     vault: NamedDependency[Vault],
     owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
     now: NamedDependency[datetime],
 ) -> Response[bytes]:
     """Removes it, unless it is the last address."""
@@ -95,7 +96,7 @@ async def remove_contact(
     contact = await _own(db, vault, owner, contact_id)
     if contact is None:
         return see_other(CONTACTS)
-    await remove(db, vault, owner, contact, now)
+    await remove(db, vault, owner, contact, identity_policy, now)
     return see_other(f"{CONTACTS}?done=removed")
 
 

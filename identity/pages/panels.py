@@ -17,7 +17,7 @@ async def security_panel(db: Transaction, citizen: Citizen, now: datetime) -> Pa
         N_("Security"),
         "security_panel.html",
         {
-            "needs_second": not (having.totps or having.passkeys),
+            "needs_second": not having.has_second,
             "codes_left": having.recovery_codes_left,
             "few_codes": having.recovery_codes_left <= FEW_CODES,
         },

@@ -6,8 +6,12 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.response import Response, Template
 
+from accounts.account import data_key_of
+from accounts.contact import masked
 from accounts.errors import Refusal
 from accounts.pages.page import N_, Problem, form_of, see_other
+from identity import sms
+from identity.assurance import Method
 from identity.journey import Here, Journey
 from identity.pages.at_sign_in import JOURNEY, answer_in, ceremony_of, embedded, lead_on, show
 from identity.pages.problems import problem_of
@@ -44,9 +48,11 @@ async def enter_code(
     if form.get("action") == "restart":
         await start_over(here.db, journey.sign_in, here.now)
         return see_other(journey.sign_in.path)
-    if not form.get("code", "").strip():
-        return await _second_page(request, here, journey, [Problem("code", N_("Enter the code"))])
     try:
+        if _wants_text(request, form):
+            return await _send_text(here, journey)
+        if not form.get("code", "").strip():
+            return await _second_page(request, here, journey, [Problem("code", N_("Enter the code"))])
         await prove_code(
             here.db,
             here.vault,
@@ -55,6 +61,7 @@ async def enter_code(
             journey.standing,
             journey.proved,
             form["code"],
+            here.browser.digest,
             here.device,
             here.policy,
             here.now,
@@ -118,11 +125,55 @@ async def _second_page(
         problems=problems or (),
         has_app="otp" in ways,
         has_codes="recovery" in ways,
-        by_recovery_code="otp" not in ways or request.query_params.get("use") == "recovery-code",
+        has_phone="sms" in ways,
+        way=_way(request, ways),
+        number=await _number(here, journey) if "sms" in ways else "",
+        is_sent=request.query_params.get("sent") == "yes",
         passkey=embedded(ceremony) if ceremony else None,
         identifier=journey.sign_in.identifier,
         may_restart=bool(journey.proved.here),
     )
+
+
+def _way(request: Request[Any, Any, Any], ways: frozenset[Method]) -> str:
+    """What the page asks for: what was chosen, or else the best there is."""
+    there = {"app": "otp" in ways, "text": "sms" in ways, "recovery-code": "recovery" in ways}
+    chosen = request.query_params.get("use", "")
+    return chosen if there.get(chosen) else next((way for way, is_there in there.items() if is_there), "")
+
+
+def _wants_text(request: Request[Any, Any, Any], form: dict[str, str]) -> bool:
+    """The button of the page that offers a text message, or "another one" beside the code."""
+    asked = request.query_params
+    is_first = asked.get("use") == "text" and asked.get("sent") != "yes" and not form.get("code", "").strip()
+    return form.get("action") == "text" or is_first
+
+
+async def _send_text(here: Here, journey: Journey) -> Response[bytes]:
+    if journey.standing is not None and "sms" in useful(journey.sign_in, journey.standing, journey.proved, here.policy):
+        account_id = journey.standing.account_id
+        key = await data_key_of(here.db, here.vault, account_id)
+        await sms.send_code(
+            here.db,
+            here.vault,
+            here.store,
+            key,
+            account_id,
+            journey.sign_in.id,
+            here.device,
+            here.policy,
+            here.now,
+        )
+    return see_other(f"{journey.sign_in.path}/second-factor?use=text&sent=yes")
+
+
+async def _number(here: Here, journey: Journey) -> str:
+    """Enough of the number to recognise one's own."""
+    if journey.standing is None:
+        return ""
+    key = await data_key_of(here.db, here.vault, journey.standing.account_id)
+    phone = await sms.phone_of(here.db, key, journey.standing.account_id)
+    return masked("phone", phone.number) if phone is not None else ""
 
 
 handlers = [second_factor, enter_code, use_passkey]

@@ -18,11 +18,12 @@ from accounts.vault import Vault
 from identity.authenticator import authenticators_of
 from identity.credential_change import Authenticator
 from identity.own_authenticators import Owner, remove_one
-from identity.pages import security_app, security_password
+from identity.pages import security_app, security_password, security_phone
 from identity.pages.at_account import OWNER, SECURITY, has_second
 from identity.passkey import passkeys_of
 from identity.policy import IdentityPolicy
 from identity.recovery_code import COUNT
+from identity.sms import phone_of
 from identity.totp import totps_of
 
 DONE: dict[str, str] = {
@@ -30,6 +31,7 @@ DONE: dict[str, str] = {
     "passkey": N_("Your passkey is set up. Every other browser is signed out of your account."),
     "password": N_("Your password is changed. Every other browser is signed out of your account."),
     "codes": N_("You have new recovery codes. Older ones no longer work."),
+    "phone": N_("You can sign in with codes by text message. Every other browser is signed out of your account."),
     "removed": N_("It is removed. Every other browser is signed out of your account."),
 }
 """What has just been done, by the `done` of the address."""
@@ -41,6 +43,7 @@ async def security(
     db: NamedDependency[Transaction],
     vault: NamedDependency[Vault],
     citizen: NamedDependency[Citizen],
+    identity_policy: NamedDependency[IdentityPolicy],
 ) -> Template:
     """What the citizen signs in with."""
     key = await data_key_of(db, vault, citizen.account_id)
@@ -52,6 +55,8 @@ async def security(
         apps=await totps_of(db, key, citizen.account_id),
         passkeys=await passkeys_of(db, key, citizen.account_id),
         codes_made=COUNT,
+        phone=await phone_of(db, key, citizen.account_id),
+        has_texts=identity_policy.text.is_offered,
         needs_second=not has_second(having),
         done=DONE.get(request.query_params.get("done", ""), ""),
     )
@@ -95,6 +100,8 @@ def _kind(kind: str) -> Authenticator:
         return "totp"
     if kind == "passkey":
         return "passkey"
+    if kind == "phone":
+        return "phone"
     raise Refusal("not_found", status=404)
 
 
@@ -104,8 +111,18 @@ async def _name_of(
     """Its name (which may be empty), or None where the account has no such one."""
     account_id = owner.citizen.account_id
     key = await data_key_of(db, vault, account_id)
+    if kind == "phone":
+        phone = await phone_of(db, key, account_id)
+        return phone.number if phone is not None and phone.id == authenticator_id else None
     found = await totps_of(db, key, account_id) if kind == "totp" else await passkeys_of(db, key, account_id)
     return next((one.name for one in found if one.id == authenticator_id), None)
 
 
-handlers = [security, ask_to_remove, remove, *security_app.handlers, *security_password.handlers]
+handlers = [
+    security,
+    ask_to_remove,
+    remove,
+    *security_app.handlers,
+    *security_password.handlers,
+    *security_phone.handlers,
+]

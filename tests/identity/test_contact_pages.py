@@ -5,23 +5,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from reached import change, last_to, offer_texts
 from residents import give_password, resident, session_of, sign_in
 from town import ISSUER, Shown, Town
 
 from accounts.account import data_key_of
 from accounts.contact import contacts_of
-from config.app import create_app
-from identity.text_guard import TextPolicy
 
 pytestmark = pytest.mark.anyio
 CONTACTS = "/account/contacts"
-
-
-def offer_texts(town: Town, **limits: Any) -> None:
-    """As a deployment with a gateway."""
-    policy = msgspec.structs.replace(town.house.identity_policy, text=TextPolicy(is_offered=True, **limits))
-    town.house.identity_policy = policy
-    town.app = create_app(town.house)
 
 
 async def contacts(town: Town, somebody: Any) -> list[tuple[str, bool]]:
@@ -29,19 +21,6 @@ async def contacts(town: Town, somebody: Any) -> list[tuple[str, bool]]:
     async with town.transaction() as db:
         key = await data_key_of(db, town.vault, somebody.account_id)
         return [(one.value, one.is_primary) for one in await contacts_of(db, key, somebody.account_id)]
-
-
-async def last_to(town: Town, to: str) -> Any:
-    """The latest message there."""
-    await town.work()
-    return [message for message in town.post.sent if message.to == to][-1]
-
-
-async def change(town: Town, browser: Any, path: str, **new: str) -> Shown:
-    """Type a new contact and the code that it got; where that leads."""
-    page = Shown(await browser.follow(await browser.press(await browser.see(path), "continue", **new)))
-    code = (await last_to(town, *new.values())).code
-    return Shown(await browser.follow(await browser.press(page, "continue", code=code)))
 
 
 async def replace_address(town: Town, browser: Any, somebody: Any, new: str) -> Shown:
