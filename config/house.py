@@ -33,6 +33,7 @@ from identity.confirmation_code import LIFETIME as CODE_LIFETIME
 from identity.passkey import PasskeyPolicy
 from identity.password import Hasher, PasswordPolicy
 from identity.policy import IdentityPolicy
+from identity.recovery import RECOVERY_READY, RecoveryPolicy, announce_ready
 from identity.session import SESSION_ENDED, SessionPolicy
 from identity.text_guard import TextPolicy
 from identity.throttle import ThrottlePolicy
@@ -148,8 +149,13 @@ class House:
             SESSION_ENDED: partial(spread_logout, *logout),
             "logout_token": partial(deliver_logout, *logout),
             PING: partial(ping, *logout),
+            RECOVERY_READY: self._announce_ready,
             FAILURE_BURST: partial(announce_failures, self.database, self.vault),
         }
+
+    async def _announce_ready(self, work: Leased, now: datetime) -> None:
+        async with self.database.begin() as db:
+            await announce_ready(db, self.vault, work, now)
 
     async def _send_message(self, work: Leased, now: datetime) -> None:
         payload = work.payload
@@ -186,6 +192,7 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
         assurance=AssurancePolicy(levels=settings.assurance.levels, minimum=settings.assurance.minimum),
         password=_password_policy(settings, name, host),
         throttle=ThrottlePolicy(per_address=settings.throttle.per_address),
+        recovery=RecoveryPolicy(wait=timedelta(seconds=settings.recovery.wait)),
         text=TextPolicy(
             is_offered=bool(settings.sms.url) or settings.is_throwaway,
             per_range=settings.sms.per_range,

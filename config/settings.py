@@ -86,6 +86,13 @@ class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fresh: int = 300
 
 
+class RecoverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds between proving two contacts and setting up a new way to sign in: a day, so that a stranger who has both
+    can be stopped in time."""
+
+    wait: int = 86400
+
+
 class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How mail leaves: `smtp://` or `smtps://user:password@host:port`. Production needs it."""
 
@@ -187,6 +194,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session: SessionSettings = SessionSettings()
     mail: MailSettings = MailSettings()
     sms: SmsSettings = SmsSettings()
+    recovery: RecoverySettings = RecoverySettings()
     proxy: ProxySettings = ProxySettings()
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
@@ -309,6 +317,8 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("assurance.levels: four different names, the weakest first")
     elif settings.assurance.minimum not in settings.assurance.levels:
         problems.append(f"assurance.minimum: one of {', '.join(settings.assurance.levels)}")
+    if settings.recovery.wait < 3600 and not settings.is_throwaway:
+        problems.append("recovery.wait: an hour (3600) at least; R51 wants a day (86400)")
     if settings.sms.url and urlsplit(settings.sms.url).scheme != "https" and not settings.is_throwaway:
         problems.append("sms.url: an https address")
     if 0 < settings.keys.rotate_every < 86400 or settings.keys.rotate_every < 0:

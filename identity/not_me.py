@@ -8,7 +8,7 @@ from accounts.account import data_key_of
 from accounts.activity import record
 from accounts.database import Transaction
 from accounts.vault import Vault
-from identity import known_browser, notice
+from identity import known_browser, notice, recovery
 from identity import session as sessions
 from identity.contact_undo import undo_all
 from identity.device import device_name
@@ -37,6 +37,7 @@ async def stop_everything(
     key = await data_key_of(db, vault, account_id)
     ended = await sessions.end_all(db, vault, account_id, "not_me", now)
     await forget_proofs(db, account_id, now)
+    await recovery.stop(db, account_id, now)
     undone = await undo_all(db, vault, key, account_id, now)
     await known_browser.forget_all(db, account_id)
     await record(

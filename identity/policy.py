@@ -7,6 +7,7 @@ import msgspec
 from identity.assurance import AssurancePolicy
 from identity.passkey import PasskeyPolicy
 from identity.password import PasswordPolicy
+from identity.recovery import RecoveryPolicy
 from identity.session import SessionPolicy
 from identity.text_guard import TextPolicy
 from identity.throttle import ThrottlePolicy
@@ -23,5 +24,6 @@ class IdentityPolicy(msgspec.Struct, frozen=True):
     password: PasswordPolicy = PasswordPolicy()
     throttle: ThrottlePolicy = ThrottlePolicy()
     text: TextPolicy = TextPolicy()
+    recovery: RecoveryPolicy = RecoveryPolicy()
     sign_in_lifetime: timedelta = timedelta(hours=1)
     """How long a started sign-in waits for its citizen."""

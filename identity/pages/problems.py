@@ -19,6 +19,7 @@ WORDS: dict[str, str] = {
     "phone_country": N_("We cannot send text messages to this country. Use another number, or an email address."),
     "contact_own": N_("You have given us this one already"),
     "contact_too_many": N_("You have as many as we can keep. Remove one you no longer use."),
+    "recovery_impossible": N_("This is not possible any more: a phone number or email address was changed."),
     "contact_taken": N_("This one cannot be added to your account. Use another one."),
     "passkey_expired": N_("That took too long, so we stopped. Try again."),
     "passkey_refused": N_("Your device's answer was not right for this account. Try again, or choose another way."),
