@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["services", "stage"]
+pytest_plugins = ["services", "stage", "conformance.table"]
 
 # Two shared cores make time limits lie; in CI the examples are the same on every run.
 settings.register_profile(

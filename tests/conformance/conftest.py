@@ -1,8 +1,7 @@
-"""One provider for all ported modules, and the table of plan, module and result at the end of a run."""
+"""One provider for all ported modules; table.py prints plan, module and result at the end of a run."""
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from party import Ear
@@ -10,7 +9,7 @@ from simulated import simulator
 
 from conformance.clients import clients_told_at
 from conformance.kit import PEOPLE, Suite
-from conformance.modules import NOT_PORTED, PLANS, module_of
+from conformance.modules import PLANS, module_of
 
 SETTINGS = {
     "registration.mode": "open",
@@ -44,26 +43,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         plan = getattr(item, "callspec", None) and item.callspec.params.get("plan")  # type: ignore[attr-defined]
         if plan in PLANS:
             item.user_properties.append(("conformance", json.dumps([plan, module_of(plan, item.originalname)])))  # type: ignore[attr-defined]
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Plan, module, result."""
-    results: dict[tuple[str, str], str] = {}
-    for outcome in ("passed", "skipped", "xfailed", "failed", "error"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for name, value in getattr(report, "user_properties", ()):
-                if name == "conformance":
-                    plan, module = json.loads(value)
-                    results[plan, module] = outcome
-    if not results:
-        return
-    write = terminalreporter.write_line
-    terminalreporter.section("the OpenID Foundation's modules")
-    for plan, modules in PLANS.items():
-        of_plan = {module: results.get((plan, module), "not run") for module in modules}
-        ported = [module for module in modules if (plan, module) not in NOT_PORTED]
-        passed = sum(of_plan[module] == "passed" for module in ported)
-        write(f"{plan} | {len(modules)} modules, {len(ported)} ported, {passed} passed")
-        for module in modules:
-            reason = NOT_PORTED.get((plan, module))
-            write(f"  {module} | {of_plan[module] if reason is None else f'not ported: {reason}'}")
