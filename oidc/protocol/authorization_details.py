@@ -43,24 +43,21 @@ def require_known_detail(detail: object, types: Sequence[DetailType], registered
         raise refused("One of authorization_details has a field that its type does not know.")
     if not set(kind.required) <= fields:
         raise refused("One of authorization_details lacks a field that its type needs.")
-    for name in fields:
-        require_kind_of_value(name, detail[name], kind)
-
-
-def require_kind_of_value(name: str, value: object, kind: DetailType) -> None:
-    """Section 2.2 for the common fields; any shallow JSON for the type's own."""
-    if name in LISTS_OF_TEXT:
-        good = isinstance(value, list) and 1 <= len(value) <= MAX_ITEMS and all(is_text(item) for item in value)
-        if good and name == "locations":
-            good = isinstance(value, list) and not any(problem_of_uri(uri) for uri in value)
-        if good and name == "actions" and kind.actions:
-            good = isinstance(value, list) and set(value) <= set(kind.actions)
-    elif name == "identifier":
-        good = is_text(value)
-    else:
-        good = value is not None and is_shallow(value, 4)
-    if not good:
+    if not all(is_good_value(name, detail[name], kind) for name in fields):
         raise refused("One of authorization_details has a value that its type does not allow.")
+
+
+def is_good_value(name: str, value: object, kind: DetailType) -> bool:
+    """Section 2.2 for the common fields; any shallow JSON for the type's own."""
+    if name == "identifier":
+        return is_text(value)
+    if name not in LISTS_OF_TEXT:
+        return value is not None and is_shallow(value, 4)
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_ITEMS or not all(is_text(item) for item in value):
+        return False
+    if name == "locations":
+        return not any(problem_of_uri(uri) for uri in value)
+    return name != "actions" or not kind.actions or set(value) <= set(kind.actions)
 
 
 def canonical(detail: Mapping[str, Any]) -> str:

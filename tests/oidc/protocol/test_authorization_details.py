@@ -53,6 +53,7 @@ def test_details_of_a_known_type_are_read(read):
         *([{"type": "payment", "amount": 1}], [TRANSFER | {"to": None}], [TRANSFER] * 17),
         *([TRANSFER | {"locations": [place]}] for place in ("bank", "https://bank.example/#x", 7)),
         *([TRANSFER | {"locations": value}] for value in ([], "https://bank.example", {}, ["https://b.example"] * 33)),
+        [TRANSFER | {"datatypes": ["a", ""]}],
         *([TRANSFER | {"actions": value}] for value in (["steal"], ["initiate", 7], "initiate")),
         *([TRANSFER | {"identifier": value}] for value in ("", 7, "a\nb")),
         [TRANSFER | {"amount": {"a": {"b": {"c": {"d": {"e": 1}}}}}}],
@@ -63,6 +64,16 @@ def test_what_is_not_known_is_refused_and_not_ignored(read, details):
     with pytest.raises(ProtocolError) as refused:
         read(details)
     assert refused.value.code == "invalid_authorization_details"
+
+
+def test_a_type_that_names_no_actions_knows_any(client_of):
+    """RFC 9396 section 2.2: the values are the API's to define."""
+    vote = DetailType(type="vote")
+    for detail in (
+        {"type": "vote", "actions": ["cast"]},
+        {"type": "vote", "datatypes": ["a", "b"], "privileges": ["x"]},
+    ):
+        assert read_authorization_details(json.dumps([detail]), (vote,), client_of()) == (detail,)
 
 
 def test_a_client_uses_the_types_it_registered(read):

@@ -17,6 +17,7 @@ def test_a_service_is_named_in_the_citizens_language(client_of):
 
     assert client.name_in("fr-CA", "en") == "Parcs"
     assert client.name_in("de", "cy") == "Parciau"
+    assert client_of(**{"client_name#pt-BR": "Parques"}).name_in("pt-br") == "Parques"
     assert client.name_in("de") == "Parks"
     assert client.name_in() == "Parks"
 
@@ -27,6 +28,10 @@ def test_a_service_without_a_name_is_called_by_its_host(client_of):
     assert client_of(client_name=None, **{"client_name#fr": "Parcs"}).name_in("en") == "Parcs"
     app = client_of(client_name=None, application_type="native", redirect_uris=["http://127.0.0.1/cb"])
     assert app.name_in("en") == "parks"
+    local = Client("parks", ClientMetadata(redirect_uris=("http://parks.localhost:9000/cb",)))
+    assert local.name_in("en") == "parks.localhost"
+    mixed = Client("parks", ClientMetadata(redirect_uris=("org.a:/", "https://a.example/"), application_type="native"))
+    assert mixed.name_in("en") == "a.example"
 
 
 def test_other_texts_and_links_are_localised_too(client_of):
@@ -117,5 +122,6 @@ def test_fapi_clients_always_use_pkce():
     """FAPI 2.0 Security Profile section 5.3.2.2, whatever is stored."""
     assert Client("p", ClientMetadata(profile="fapi2", require_pkce=False)).require_pkce
     assert Client("p", ClientMetadata(profile="fapi2")).is_fapi
+    assert Client("p", ClientMetadata()).require_pkce
     assert not Client("p", ClientMetadata(require_pkce=False)).require_pkce
     assert Client("p", ClientMetadata()).profile == "standard"
