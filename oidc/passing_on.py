@@ -22,6 +22,8 @@ class SubjectToken(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     audience: tuple[str, ...]
     act: dict[str, Any] | None
+    dpop_jkt: str | None
+    certificate_thumbprint: str | None
     expires_at: datetime
 
 
@@ -37,14 +39,17 @@ async def find_subject_token(db: Transaction, token: str, now: datetime) -> Subj
                 tuple(row.scopes),
                 tuple(row.audience or ()),
                 row.act,
+                row.dpop_jkt,
+                row.certificate_thumbprint,
                 row.expires_at,
             )
     return None
 
 
 def _of(table: Any, act: Any) -> Any:
-    columns = (table.client_id, table.grant_id, table.scopes, table.audience, act, table.expires_at, Grant.account_id)
-    query = select(*columns).select_from(table).join(Grant, Grant.id == table.grant_id)
+    token = (table.client_id, table.grant_id, table.scopes, table.audience, table.expires_at)
+    binding = (table.dpop_jkt, table.certificate_thumbprint)
+    query = select(*token, *binding, act, Grant.account_id).select_from(table).join(Grant, Grant.id == table.grant_id)
     return leaning(query).where(
         table.digest == bindparam("token", type_=LargeBinary()), table.expires_at > AT, stands()
     )

@@ -7,8 +7,10 @@ import httpx2
 import pytest
 from oidc_kit import SECRET, Box, decoded, new_box
 from services import Backend
+from sqlalchemy import update
 
 from accounts.consent import withdraw_consent
+from oidc.access_token import AccessToken
 from oidc.protocol.client_metadata import TOKEN_EXCHANGE_GRANT
 from oidc.protocol.token_exchange import ACCESS_TOKEN
 
@@ -109,6 +111,15 @@ async def test_another_service_cannot_exchange_what_it_came_by(box: Box, tokens:
     """RFC 8693 section 5: only who got the token, or the API it is for."""
     await box.register("taxes", grant_types=list(GRANT_TYPES))
     assert error(await exchange(box, tokens["access_token"], "taxes")) == "invalid_request"
+
+
+@pytest.mark.parametrize("column", [AccessToken.dpop_jkt, AccessToken.certificate_thumbprint])
+async def test_a_bound_token_is_not_exchanged_without_its_key(box: Box, tokens: dict[str, Any], column: Any) -> None:
+    """R7: else exchanging would be the way to use a stolen one."""
+    async with box.transaction() as db:
+        await db.execute(update(AccessToken).values({column: "the thumbprint of a key that stays where it is"}))
+
+    assert error(await exchange(box, tokens["access_token"])) == "invalid_request"
 
 
 async def test_only_who_registered_for_it_may_exchange(box: Box) -> None:

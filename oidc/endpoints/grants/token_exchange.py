@@ -33,7 +33,7 @@ async def exchange(
     holds no more and lives no longer than what it came from, and ends with the citizen's agreement."""
     asked = read_exchange_request(parameters)
     subject = await find_subject_token(db, asked.subject_token, now)
-    if subject is None or not _may_exchange(provider, client, subject):
+    if subject is None or not _may_exchange(provider, client, subject, sender):
         # RFC 8693 section 2.2.2: whatever is wrong with it, it is invalid_request, and all alike.
         raise ProtocolError(INVALID_REQUEST, "The subject_token is not valid for this client.")
     audience = one_audience(read_resources(parameters, provider.capabilities.resources))
@@ -63,9 +63,10 @@ async def exchange(
     )
 
 
-def _may_exchange(provider: Provider, client: RegisteredClient, subject: SubjectToken) -> bool:
-    """Who got the token, and the API that it is for; who merely came by it may not (RFC 8693 section 5)."""
+def _may_exchange(provider: Provider, client: RegisteredClient, subject: SubjectToken, sender: Sender) -> bool:
+    """Who got the token, with the key that it is bound to (R7), and the API that it is for, which has seen that key
+    used and cannot have it; who merely came by it may not (RFC 8693 section 5)."""
     if subject.client_id == client.client_id:
-        return True
+        return subject.dpop_jkt in (None, sender.jkt) and subject.certificate_thumbprint in (None, sender.certificate)
     resources = (provider.resources.get(uri) for uri in subject.audience)
     return any(resource is not None and resource.introspected_by == client.client_id for resource in resources)
