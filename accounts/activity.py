@@ -27,6 +27,7 @@ Kind = Literal[
     "recovery_codes_made",
     "recovery_code_spent",
     "password_changed",
+    "password_removed",
     "profile_changed",
     "contact_added",
     "contact_removed",

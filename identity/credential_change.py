@@ -21,6 +21,7 @@ NOTICES: dict[str, str] = {
     "authenticator_added": "authenticator_added",
     "authenticator_removed": "authenticator_removed",
     "password_changed": "password_changed",
+    "password_removed": "password_removed",
     "recovery_codes_made": "recovery_codes_made",
     "recovery_code_spent": "recovery_code_spent",
     "account_created": "account_created",

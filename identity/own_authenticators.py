@@ -103,6 +103,26 @@ async def change_password(
     await _changed(db, vault, owner, "password_changed", "password", now)
 
 
+async def give_up_password(db: Transaction, vault: Vault, owner: Owner, policy: IdentityPolicy, now: datetime) -> None:
+    """Have no password at all: for who has a passkey that knows its user, and recovery codes.
+
+    Raises Refusal("password_needed") otherwise. The account is locked meanwhile, as for `remove_one`."""
+    account_id = owner.citizen.account_id
+    await db.begin()
+    await db.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+    having = await authenticators_of(db, account_id)
+    if not needs_no_password(having, policy):
+        raise Refusal("password_needed")
+    if await password.remove_password(db, account_id):
+        await _changed(db, vault, owner, "password_removed", "password", now)
+
+
+def needs_no_password(having: Authenticators, policy: IdentityPolicy) -> bool:
+    """Whether the account could do without its password and still has a way back (R31)."""
+    without = msgspec.structs.replace(having, has_password=False)
+    return bool(having.verifying_passkeys and having.recovery_codes_left) and has_way_back(without, policy.assurance)
+
+
 async def make_codes(db: Transaction, vault: Vault, store: Store, owner: Owner, now: datetime) -> None:
     """Ten new recovery codes in place of the earlier ones, shown in this session until they are written down."""
     codes = await recovery_code.make_codes(db, vault, owner.citizen.account_id, now)

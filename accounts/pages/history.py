@@ -28,6 +28,7 @@ WORDS: dict[Kind, str] = {
     "recovery_codes_made": N_("New recovery codes were made. Older ones stopped working."),
     "recovery_code_spent": N_("A recovery code was used."),
     "password_changed": N_("Your password was changed."),
+    "password_removed": N_("Your password was removed."),
     "profile_changed": N_("Your details were changed."),
     "contact_added": N_("An email address or phone number was added."),
     "contact_removed": N_("An email address or phone number was removed."),

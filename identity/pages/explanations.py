@@ -28,6 +28,11 @@ EXPLANATIONS: dict[str, tuple[str, str, str]] = {
         N_("We cannot check passwords fast enough at the moment. Your account is safe."),
         N_("Wait a few seconds, then try again. With a passkey you need not wait."),
     ),
+    "password_needed": (
+        N_("You still need your password"),
+        N_("Without it you would sign in with passkeys alone. For that you need a passkey and recovery codes."),
+        N_("Add a passkey and make recovery codes under “Security”, then remove your password."),
+    ),
     "last_email": (
         N_("You need this email address"),
         N_("You sign in with it, and we could not tell you any more what happens in your account."),

@@ -11,7 +11,9 @@ WORDS: dict[str, str] = {
     "email_invalid": N_("Enter an email address in the right form, like name@example.org"),
     "credentials_wrong": N_("The email address or the password is not right. Check both and try again."),
     "code_wrong": N_("That code is not right, or it has been used already. Check it, or wait for the next one."),
-    "password_too_short": N_("Choose a longer password"),
+    "password_too_short": N_(
+        "A little longer, please: add a word or two. Length protects more than signs and digits do."
+    ),
     "password_too_long": N_("Choose a password of 128 characters or fewer"),
     "password_common": N_("Many people use this password, so it is easy to guess. Choose another one."),
     "password_context": N_("This password is too close to your address or to our name. Choose another one."),

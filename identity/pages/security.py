@@ -17,7 +17,7 @@ from accounts.pages.page import N_, form_of, page, see_other
 from accounts.vault import Vault
 from identity.authenticator import authenticators_of
 from identity.credential_change import Authenticator
-from identity.own_authenticators import Owner, remove_one
+from identity.own_authenticators import Owner, needs_no_password, remove_one
 from identity.pages import security_app, security_password, security_phone
 from identity.pages.at_account import OWNER, SECURITY, has_second
 from identity.passkey import passkeys_of
@@ -30,6 +30,7 @@ DONE: dict[str, str] = {
     "app": N_("Your authenticator app is set up. Every other browser is signed out of your account."),
     "passkey": N_("Your passkey is set up. Every other browser is signed out of your account."),
     "password": N_("Your password is changed. Every other browser is signed out of your account."),
+    "no_password": N_("Your password is removed. You sign in with your passkeys alone."),
     "codes": N_("You have new recovery codes. Older ones no longer work."),
     "phone": N_("You can sign in with codes by text message. Every other browser is signed out of your account."),
     "removed": N_("It is removed. Every other browser is signed out of your account."),
@@ -55,6 +56,7 @@ async def security(
         apps=await totps_of(db, key, citizen.account_id),
         passkeys=await passkeys_of(db, key, citizen.account_id),
         codes_made=COUNT,
+        may_drop_password=having.has_password and needs_no_password(having, identity_policy),
         phone=await phone_of(db, key, citizen.account_id),
         has_texts=identity_policy.text.is_offered,
         needs_second=not has_second(having),

@@ -14,7 +14,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from identity.authenticator import Authenticators, authenticators_of
 from identity.new_codes import find_shown, forget_shown
-from identity.own_authenticators import Owner, change_password, make_codes
+from identity.own_authenticators import Owner, change_password, give_up_password, make_codes, needs_no_password
 from identity.pages.at_account import OWNER, SECURITY, has_second
 from identity.pages.problems import problem_of
 from identity.password import Hasher
@@ -56,6 +56,37 @@ async def new_password(
     except Refusal as refusal:
         return _page(request, having, identity_policy, problem_of(refusal, "password"))
     return see_other(f"{SECURITY}?done=password")
+
+
+@get(PASSWORD + "/remove", dependencies=OWNER)
+async def no_password_page(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
+) -> Template | Response[bytes]:
+    """Asks once more, where it is possible."""
+    having = await authenticators_of(db, owner.citizen.account_id)
+    if not having.has_password:
+        return see_other(SECURITY)
+    if not needs_no_password(having, identity_policy):
+        raise Refusal("password_needed")
+    return page(request, "security_no_password.html")
+
+
+@post(PASSWORD + "/remove", dependencies=OWNER)
+async def remove_password(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    owner: NamedDependency[Owner],
+    identity_policy: NamedDependency[IdentityPolicy],
+    now: NamedDependency[datetime],
+) -> Response[bytes]:
+    """No password at all, from now on."""
+    await form_of(request)
+    await give_up_password(db, vault, owner, identity_policy, now)
+    return see_other(f"{SECURITY}?done=no_password")
 
 
 @get(CODES, dependencies=OWNER)
@@ -105,4 +136,4 @@ def _page(
     )
 
 
-handlers = [password_page, new_password, codes_page, new_codes]
+handlers = [password_page, new_password, no_password_page, remove_password, codes_page, new_codes]

@@ -239,3 +239,27 @@ async def test_a_passkey_is_removed_when_something_is_left(town):
     async with town.transaction() as db:
         assert (await authenticators_of(db, ada.account_id)).passkeys == 0
     assert PASSWORD not in page.html
+
+
+async def test_a_passkey_and_recovery_codes_stand_without_a_password(town):
+    """R31: removed where that leaves a way back, announced, and never without a passkey."""
+    bob, his = await resident(town, "bob@example.org"), town.browser()
+    await sign_in(town, his, bob)
+    assert (await his.get("/account/security/password/remove")).status_code == 400
+    ada, phone = await with_passkey(town)
+    browser = town.browser()
+    page = await browser.see("/sign-in?return_to=/account/security")
+    page = Shown(await browser.follow(await answer(browser, page, phone.get(options_on(page)))))
+    assert "/account/security/password/remove" in page.links
+
+    page = await browser.see("/account/security/password/remove")
+    page = Shown(await browser.follow(await browser.press(page, "continue")))
+
+    assert "You have no password, and need none." in page.text
+    await town.work()
+    assert town.post.sent[-1].subject == "Your password was removed"
+    other = town.browser()
+    refused = await other.press(await other.see("/sign-in"), "continue", identifier=ada.email, password=ada.password)
+    assert refused.status_code == 400
+    page = await browser.see("/account/security/passkey")
+    assert page.name == "security"

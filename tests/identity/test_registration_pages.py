@@ -203,7 +203,7 @@ async def test_what_is_no_address_is_said(town, typed):
     ("typed", "said"),
     [
         ("", "Choose a password"),
-        ("1234567", "Choose a longer password"),
+        ("1234567", "A little longer, please"),
         ("password", "Many people use this password"),
         ("nea nea nea", "too close to your address"),
     ],
