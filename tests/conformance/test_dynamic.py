@@ -15,14 +15,12 @@ from conformance.kit import (
     Claims,
     Suite,
     check_code,
-    check_error,
     check_id_token,
     check_jwt,
     check_page,
     check_tokens,
     public,
     signed,
-    unsigned,
 )
 from conformance.modules import DYNAMIC
 
@@ -50,7 +48,8 @@ def site() -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = msgspec.json.encode(documents.get(self.path))
+            document = documents.get(self.path)
+            body = document.encode() if isinstance(document, str) else msgspec.json.encode(document)
             self.send_response(200 if self.path in documents else 404)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
@@ -218,39 +217,33 @@ def test_oidcc_refresh_token_rp_key_rotation(suite: Suite, site: Site) -> None:
     party.userinfo(again["access_token"]).raise_for_status()
 
 
-def test_oidcc_request_uri_unsigned(suite: Suite) -> None:
-    """Section 6.2: not offered: a registered `request_uri` is refused by its name, and `none` is in discovery by value
-    only."""
-    address = "https://suite.example.org/requests/unsigned.jwt"
-    party = suite.party(request_uris=[address], request_object_signing_alg="none")
-    asked = party.request(request_uri=address)
-
-    end = party.come(suite.browser(), asked)
-
-    check_error(end, asked, suite.issuer, "request_uri_not_supported")
+NOT_BY_REFERENCE = "request objects are taken by value alone; the dynamic plan wants them by reference (section 15.2)"
 
 
-def test_oidcc_request_uri_signed_rs256(suite: Suite) -> None:
-    """Section 6.1: where the reference is refused, the same signed object by value is honoured: RS256."""
-    key = RSAKey.generate_key(2048, {"kid": "requests", "use": "sig"})
-    address = "https://suite.example.org/requests/signed.jwt"
-    party = suite.party(key, jwks=public(key), request_object_signing_alg="RS256", request_uris=[address])
+def by_reference(suite: Suite, site: Site, key: RSAKey, algorithm: str) -> None:
+    """Section 6.2: the object stands at a registered address, and is fetched from there."""
+    address = f"{site.address}/request.jwt"
+    party = suite.party(key, jwks=public(key), request_object_signing_alg=algorithm, request_uris=[address])
     asked = party.request()
-    check_error(
-        party.come(suite.browser(), {**asked, "request_uri": address}), asked, suite.issuer, "request_uri_not_supported"
-    )
     claims: Claims = {**asked, "iss": party.client_id, "aud": suite.issuer}
+    site.publish("/request.jwt", signed({"alg": algorithm, "kid": key.kid}, claims, key))
     outside = {name: asked[name] for name in ("client_id", "response_type", "scope")}
 
-    def come(request: str) -> Any:
-        return party.come(suite.browser(), {**outside, "state": "of-the-query", "request": request})
-
-    end = come(signed({"alg": "RS256", "kid": key.kid}, claims, key))
+    end = party.come(suite.browser(), {**outside, "state": "of-the-query", "request_uri": address})
 
     party.finish(asked, check_code(end, asked, suite.issuer))
-    for other in (unsigned(claims), signed({"alg": "RS256", "kid": key.kid}, claims, RSAKey.generate_key(2048))):
-        end = come(other)
-        assert end.page == "error" or end.fields["error"] == "invalid_request_object"
+
+
+@pytest.mark.xfail(reason=NOT_BY_REFERENCE)
+def test_oidcc_request_uri_unsigned(suite: Suite, site: Site) -> None:
+    """Section 6.2, an object that is not signed."""
+    by_reference(suite, site, RSAKey.generate_key(2048, {"kid": "requests", "use": "sig"}), "none")
+
+
+@pytest.mark.xfail(reason=NOT_BY_REFERENCE)
+def test_oidcc_request_uri_signed_rs256(suite: Suite, site: Site) -> None:
+    """Section 6.2, signed with RS256."""
+    by_reference(suite, site, RSAKey.generate_key(2048, {"kid": "requests", "use": "sig"}), "RS256")
 
 
 def test_oidcc_ensure_client_assertion_with_iss_aud_succeeds(suite: Suite) -> None:
