@@ -1,24 +1,27 @@
-"""A visit to recovery: one browser proves the e-mail address and the phone of an account, each by a code (R27, R51)."""
+"""A visit to recovery: one browser proves an account's e-mail address, and its phone or a recovery code (R50, R51)."""
 
 import hmac
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Uuid, insert, select, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Uuid, exists, insert, select, update
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from accounts.account import Account, data_key_of
 from accounts.citizen import Browser
-from accounts.contact import Contact, canonical_email, masked
+from accounts.contact import Contact, Kind, canonical_email, masked
 from accounts.database import Base, Instant, Transaction, new_id
 from accounts.errors import Refusal
 from accounts.notification import Message, send
 from accounts.store import Store
 from accounts.vault import Vault
-from identity import confirmation_code, throttle
+from identity import confirmation_code, recovery_code, throttle
 from identity.contact_change import UNDO
+from identity.credential_change import Change, announce
 from identity.policy import IdentityPolicy
+from identity.session import Device
+from identity.spelling import plain_code
 from identity.text_guard import take_message
 
 LIFETIME = timedelta(minutes=30)
@@ -38,7 +41,7 @@ class RecoveryVisit(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     phone_at: Mapped[datetime | None] = mapped_column(Instant)
-    """When the phone was proved, too."""
+    """When the phone, or a recovery code, was proved, too."""
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -147,32 +150,45 @@ async def send_text(
     await send(db, vault, Message("sms", number, "recovery_code", visit.language, {"code": code}), now)
 
 
-async def prove_phone(
+async def prove_second(
     db: Transaction,
     vault: Vault,
     store: Store,
     visit: Visit,
     code: str,
-    address: str,
+    device: Device,
     policy: IdentityPolicy,
     now: datetime,
 ) -> None:
-    """The code from the text message. Raises Refusal "too_many_attempts" or "code_wrong"."""
+    """The code from the text message, or one of the recovery codes, for who has no phone or lost it with the rest.
+    Raises Refusal "too_many_attempts" or "code_wrong"."""
     if visit.account_id is None:
         raise Refusal("code_wrong")
-    taken = await _take(db, vault, store, "confirmation", visit.account_id.bytes, address, policy, now)
-    spent = await confirmation_code.spend(db, vault, purpose="recovery", bound_to=_second(visit), code=code, now=now)
-    if spent is None or spent.account_id != visit.account_id:
+    account_id, plain = visit.account_id, plain_code(code)
+    taken = await _take(db, vault, store, "confirmation", account_id.bytes, device.address, policy, now)
+    by_phone = len(plain) == 6 and plain.isdecimal()
+    if by_phone:
+        spent = await confirmation_code.spend(
+            db, vault, purpose="recovery", bound_to=_second(visit), code=plain, now=now
+        )
+        is_right = spent is not None and spent.account_id == account_id
+    else:
+        is_right = await recovery_code.spend(db, vault, account_id, plain, now)
+    if not is_right:
         raise Refusal("code_wrong")
     await throttle.give_back(db, taken)
     proved = await db.execute(
         update(RecoveryVisit)
-        .where(RecoveryVisit.id == visit.id, RecoveryVisit.account_id == visit.account_id)
-        .where(RecoveryVisit.phone_at.is_(None), RecoveryVisit.expires_at > now, _settled(visit.account_id, now))
+        .where(RecoveryVisit.id == visit.id, RecoveryVisit.account_id == account_id)
+        .where(RecoveryVisit.phone_at.is_(None), RecoveryVisit.expires_at > now)
+        .where(_has_settled("email", account_id, now), *([_has_settled("phone", account_id, now)] if by_phone else []))
         .values(phone_at=now)
     )
     if proved.rowcount != 1:
         raise Refusal("code_wrong")
+    if not by_phone:
+        key = await data_key_of(db, vault, account_id)
+        await announce(db, vault, key, account_id, Change("recovery_code_spent", "recovery_codes", device), now)
 
 
 async def number_of(db: Transaction, vault: Vault, visit: Visit, now: datetime) -> str | None:
@@ -206,16 +222,10 @@ def _stood(contact: type[Contact], now: datetime) -> ColumnElement[bool]:
     return contact.removed_at.is_(None) & (contact.verified_at <= now - UNDO)
 
 
-def _settled(account_id: UUID, now: datetime) -> ColumnElement[bool]:
-    """Both proofs still stand as long as they must: asked again in the statement that leans on them."""
-    email, phone = aliased(Contact), aliased(Contact)
-    return (
-        select(email.id)
-        .join(phone, phone.account_id == email.account_id)
-        .where(email.account_id == account_id, email.kind == "email", _stood(email, now))
-        .where(phone.kind == "phone", _stood(phone, now))
-        .exists()
-    )
+def _has_settled(kind: Kind, account_id: UUID, now: datetime) -> ColumnElement[bool]:
+    """The proof still stands as long as it must: asked again in the statement that leans on it."""
+    contact = aliased(Contact)
+    return exists().where(contact.account_id == account_id, contact.kind == kind, _stood(contact, now))
 
 
 async def _send_email_code(
@@ -233,7 +243,9 @@ async def _send_email_code(
     has_phone = await db.scalar(
         select(phone.id).where(phone.account_id == account_id, phone.kind == "phone", _stood(phone, now)).limit(1)
     )
-    can = known is not None and known.state == "active" and known.verified_at <= now - UNDO and has_phone is not None
+    codes = await recovery_code.remaining(db, account_id)
+    has_second = has_phone is not None or codes > 0
+    can = known is not None and known.state == "active" and known.verified_at <= now - UNDO and has_second
     # A code is made in any case, so that guessing at it is the same; only who can go on is sent it.
     code = await confirmation_code.issue(
         db,

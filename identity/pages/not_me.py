@@ -31,7 +31,7 @@ EVENTS: dict[str, str] = {
     "contact_added": N_("An email address or phone number was added to your account."),
     "contact_replaced": N_("An email address or phone number of your account was replaced by another one."),
     "contact_removed": N_("An email address or phone number was removed from your account."),
-    "recovery_started": N_("Somebody started to get back into your account with your email address and phone number."),
+    "recovery_started": N_("Somebody started to get back into your account with your email address and a second code."),
     "recovery_ready": N_("The waiting time for getting back into your account is over."),
     "recovery_completed": N_("Your account was recovered: a new way to sign in was set up."),
     "stopped": N_("Somebody told us by the link in a message that something was not you, and we stopped everything."),

@@ -19,7 +19,7 @@ async def recovery(request: Request[Any, Any, Any], here: NamedDependency[Here])
     """The same page for everybody; within a sign-in it leads back into it."""
     journey = await _journey_of(request, here)
     wait = int(here.policy.recovery.wait.total_seconds())
-    ways: dict[str, Any] = {"has_texts": here.policy.text.is_offered, "wait": wait}
+    ways: dict[str, Any] = {"wait": wait}
     if journey is None or not journey.is_open:
         return page(request, "recovery.html", back="/sign-in", cancel=None, **ways)
     return show(request, journey, "recovery.html", back=journey.sign_in.path, **ways)

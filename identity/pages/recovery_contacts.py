@@ -1,4 +1,4 @@
-"""Getting back in with an e-mail address and a phone: a code to each, a day of waiting, a new way to sign in."""
+"""Getting back in with an e-mail address, and a phone or a recovery code: two codes, and a day of waiting."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from identity.journey import Here
 from identity.pages.at_sign_in import HERE
 from identity.pages.problems import problem_of
 from identity.recovery import Running, running_of
-from identity.recovery_visit import Visit, begin, find, masked_number, prove_email, prove_phone, send_text
+from identity.recovery_visit import Visit, begin, find, masked_number, number_of, prove_email, prove_second, send_text
 
 RECOVERY = "/recovery/contacts"
 
@@ -108,13 +108,13 @@ async def _take_code(here: Here, visit: Visit, code: str, again: bool) -> None:
         if not again:
             await prove_email(db, vault, store, visit, code, address, policy, now)
         proved = await find(db, vault, here.browser, visit.id, now)
-        if proved is not None and proved.account_id is not None:
+        if proved is not None and await number_of(db, vault, proved, now) is not None:
             await send_text(db, vault, store, proved, address, policy, now)
         return
     if again:
         await send_text(db, vault, store, visit, address, policy, now)
         return
-    await prove_phone(db, vault, store, visit, code, address, policy, now)
+    await prove_second(db, vault, store, visit, code, here.device, policy, now)
     await recovery.start(db, vault, visit.account_id, here.device, policy.recovery, now)
 
 

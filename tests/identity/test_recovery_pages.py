@@ -118,7 +118,7 @@ async def test_the_link_in_any_notice_stops_it(town):
 async def test_unknown_addresses_and_accounts_without_a_phone_see_the_same_pages(town):
     """R27: the mail tells the truth to the address's owner, and the answers are alike."""
     await reachable(town)
-    await resident(town, "bob@example.org")
+    await resident(town, "bob@example.org", has_codes=False)
     answers = []
     for email in ("ada@example.org", "bob@example.org", "nobody@example.org"):
         browser = town.browser()
@@ -136,7 +136,7 @@ async def test_unknown_addresses_and_accounts_without_a_phone_see_the_same_pages
 
 async def test_a_contact_that_changed_this_week_proves_nothing(town):
     """R51: seven days."""
-    ada = await reachable(town, days=6)
+    ada = await reachable(town, days=6, has_codes=False)
     await ask(town.browser(), ada.email)
     assert (await last_to(town, ada.email)).subject == "Getting back into your account"
 
@@ -181,3 +181,23 @@ async def test_of_many_who_begin_and_complete_one_does(database, vault, ada, now
     assert (await race(database, complete, 20)).count(True) == 1
     async with database.begin() as db:
         assert not await recovery.stop(db, ada.account_id, later)
+
+
+async def test_a_recovery_code_stands_for_a_phone_so_that_nobody_without_a_password_is_lost(town):
+    """R31, R50: who has a passkey and recovery codes alone, and loses the passkey; the code is spent by it."""
+    ada, browser = await resident(town, has_password=False, has_app=False), town.browser()
+    town.later(days=8)
+    page = await ask(browser, ada.email)
+    page = Shown(await browser.follow(await browser.press(page, "continue", code=await code_to(town, ada.email))))
+    assert page.heading == "Enter a recovery code"
+    assert (await browser.press(page, "continue", code="AAAA-AAAA-AAAA-AAAA")).status_code == 400
+    page = Shown(await browser.follow(await browser.press(page, "continue", code=ada.codes[0])))
+    assert page.heading == "The waiting time has begun"
+    town.later(hours=24)
+
+    page = await browser.see("/recovery/contacts")
+    page = Shown(await browser.follow(await browser.press(page, "continue", identifier=ada.email)))
+    page = Shown(await browser.follow(await browser.press(page, "continue", code=await code_to(town, ada.email))))
+    assert (await browser.press(page, "continue", code=ada.codes[0])).status_code == 400, "it is spent"
+    page = Shown(await browser.follow(await browser.press(page, "continue", code=ada.codes[2])))
+    assert page.heading == "Choose a new password"
