@@ -2,6 +2,9 @@
    ceremony lie beside it; the browser's answer goes into the form, and the form to the button's own address. */
 (() => {
   const key = window.PublicKeyCredential;
+  /* The security page says which passkeys we still accept; what was removed is offered no more. */
+  const accepted = document.getElementById("passkey-accepted");
+  if (accepted) key?.signalAllAcceptedCredentials?.(JSON.parse(accepted.textContent)).catch(() => {});
   const button = document.querySelector("button[data-passkey]");
   if (!button || !key?.parseRequestOptionsFromJSON || !key.parseCreationOptionsFromJSON) return;
   const { form, dataset } = button;

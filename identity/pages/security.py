@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Response, Template
+from markupsafe import Markup
 
 from accounts.account import data_key_of
 from accounts.citizen import Citizen
@@ -21,6 +22,7 @@ from identity.own_authenticators import Owner, needs_no_password, remove_one
 from identity.pages import security_app, security_password, security_phone
 from identity.pages.at_account import OWNER, SECURITY, has_second
 from identity.passkey import passkeys_of
+from identity.passkey_signal import accepted_credentials
 from identity.policy import IdentityPolicy
 from identity.recovery_code import COUNT
 from identity.sms import phone_of
@@ -49,6 +51,7 @@ async def security(
     """What the citizen signs in with."""
     key = await data_key_of(db, vault, citizen.account_id)
     having = await authenticators_of(db, citizen.account_id)
+    accepted = await accepted_credentials(db, citizen.account_id, identity_policy.passkey.rp_id)
     return page(
         request,
         "security.html",
@@ -56,6 +59,7 @@ async def security(
         apps=await totps_of(db, key, citizen.account_id),
         passkeys=await passkeys_of(db, key, citizen.account_id),
         codes_made=COUNT,
+        accepted=Markup(accepted) if accepted else "",  # noqa: S704 - JSON of base64url
         may_drop_password=having.has_password and needs_no_password(having, identity_policy),
         phone=await phone_of(db, key, citizen.account_id),
         has_texts=identity_policy.text.is_offered,

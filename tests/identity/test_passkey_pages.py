@@ -1,5 +1,6 @@
 """Passkeys at the pages, as the script sends what a device answers."""
 
+import json
 import re
 from typing import Any
 from urllib.parse import urlencode
@@ -239,6 +240,29 @@ async def test_a_passkey_is_removed_when_something_is_left(town):
     async with town.transaction() as db:
         assert (await authenticators_of(db, ada.account_id)).passkeys == 0
     assert PASSWORD not in page.html
+
+
+async def test_the_browser_is_told_which_passkeys_we_still_accept(town):
+    """WebAuthn Level 3 section 5.1.10.2: a removed one is offered no more; who never had one is told nothing."""
+    bob, his = await resident(town, "bob@example.org"), town.browser()
+    await sign_in(town, his, bob)
+    assert "passkey-accepted" not in (await his.see("/account/security")).html
+    _, phone = await with_passkey(town)
+    browser = town.browser()
+    page = await browser.see("/sign-in?return_to=/account/security")
+    page = Shown(await browser.follow(await answer(browser, page, phone.get(options_on(page)))))
+
+    def accepted(page: Shown) -> Any:
+        found = re.search(r'id="passkey-accepted">(.*?)</script>', page.html)
+        assert found
+        return json.loads(found[1])
+
+    told = accepted(page)
+    assert told["rpId"] == "account.example.gov"
+    assert len(told["allAcceptedCredentialIds"]) == 1
+    [remove] = [link for link in page.links if "/remove/passkey/" in link]
+    page = Shown(await browser.follow(await browser.press(await browser.see(remove), "continue")))
+    assert accepted(page) == {**told, "allAcceptedCredentialIds": []}
 
 
 async def test_a_passkey_and_recovery_codes_stand_without_a_password(town):
