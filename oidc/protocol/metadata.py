@@ -67,7 +67,7 @@ def discovery_document(capabilities: Capabilities, endpoints: Endpoints) -> dict
         "claims_parameter_supported": True,
         "request_parameter_supported": capabilities.has(JAR),
         # Left out it would mean true (section 3).
-        "request_uri_parameter_supported": False,
+        "request_uri_parameter_supported": capabilities.has(JAR),
         "authorization_response_iss_parameter_supported": True,
     }
     for endpoint in ("revocation", "introspection"):
@@ -94,6 +94,7 @@ def features(capabilities: Capabilities) -> dict[str, dict[str, Any]]:
         FRONTCHANNEL_LOGOUT: {"frontchannel_logout_supported": True, "frontchannel_logout_session_supported": True},
         PAR: {"require_pushed_authorization_requests": False},
         JAR: {
+            "require_request_uri_registration": True,
             "request_object_signing_alg_values_supported": [*requests, "none"],
             "require_signed_request_object": False,
         },

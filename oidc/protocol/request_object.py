@@ -1,7 +1,10 @@
-"""Request objects: an authorization request as a JWT, by value (RFC 9101, OpenID Connect Core section 6)."""
+"""Request objects: an authorization request as a JWT, by value or where the client said it stands (RFC 9101,
+OpenID Connect Core section 6)."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -9,7 +12,7 @@ from joserfc.jwk import Key
 
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.client import Client
-from oidc.protocol.errors import INVALID_REQUEST_OBJECT, ProtocolError
+from oidc.protocol.errors import INVALID_REQUEST_OBJECT, INVALID_REQUEST_URI, ProtocolError
 from oidc.protocol.jwt import (
     JwtKind,
     parse_jwt,
@@ -60,6 +63,29 @@ def resolve_request_object(
         return ResolvedRequest(beside(parameters, read_unsigned(token, client)), signed=False)
     claims = verify_request_object(token, client, keys, capabilities, now)
     return ResolvedRequest(parameters_in(claims, client.client_id), signed=True)
+
+
+def registered_reference(parameters: Parameters, client: Client) -> str | None:
+    """OpenID Connect Core section 6.2, R72: an object is fetched only from an address that the client registered, byte
+    for byte. None where there is no such reference; clients that must push their requests have none."""
+    reference = parameters.get("request_uri")
+    if client.is_fapi or "request" in parameters or reference not in client.metadata.request_uris:
+        return None
+    return reference
+
+
+def by_value(parameters: Parameters, reference: str, document: bytes) -> Parameters:
+    """The parameters with what stood at the reference in its place. A fragment is the SHA-256 of what must stand there
+    (OpenID Connect Core section 6.2)."""
+    digest = reference.partition("#")[2]
+    if digest and digest.rstrip("=") != urlsafe_b64encode(sha256(document).digest()).decode().rstrip("="):
+        raise ProtocolError(INVALID_REQUEST_URI, "What stands at the request_uri is not what was registered.")
+    try:
+        token = document.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise ProtocolError(INVALID_REQUEST_OBJECT, "What stands at the request_uri is not a JWT.") from error
+    others = {name: values for name, values in parameters.values.items() if name != "request_uri"}
+    return Parameters(others | {"request": (token,)})
 
 
 def verify_request_object(

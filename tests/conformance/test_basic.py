@@ -283,7 +283,7 @@ def test_oidcc_server_client_secret_post(suite: Suite) -> None:
 def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(suite: Suite, party: Party) -> None:
     """Section 6.2: not offered, so refused by its name and never ignored."""
     asked = party.request(request_uri="https://suite.example.org/requests/one.jwt")
-    assert suite.metadata["request_uri_parameter_supported"] is False
+    assert suite.metadata["require_request_uri_registration"] is True
 
     end = party.come(suite.browser(), asked)
 

@@ -217,9 +217,6 @@ def test_oidcc_refresh_token_rp_key_rotation(suite: Suite, site: Site) -> None:
     party.userinfo(again["access_token"]).raise_for_status()
 
 
-NOT_BY_REFERENCE = "request objects are taken by value alone; the dynamic plan wants them by reference (section 15.2)"
-
-
 def by_reference(suite: Suite, site: Site, key: RSAKey, algorithm: str) -> None:
     """Section 6.2: the object stands at a registered address, and is fetched from there."""
     address = f"{site.address}/request.jwt"
@@ -234,13 +231,11 @@ def by_reference(suite: Suite, site: Site, key: RSAKey, algorithm: str) -> None:
     party.finish(asked, check_code(end, asked, suite.issuer))
 
 
-@pytest.mark.xfail(reason=NOT_BY_REFERENCE)
 def test_oidcc_request_uri_unsigned(suite: Suite, site: Site) -> None:
     """Section 6.2, an object that is not signed."""
     by_reference(suite, site, RSAKey.generate_key(2048, {"kid": "requests", "use": "sig"}), "none")
 
 
-@pytest.mark.xfail(reason=NOT_BY_REFERENCE)
 def test_oidcc_request_uri_signed_rs256(suite: Suite, site: Site) -> None:
     """Section 6.2, signed with RS256."""
     by_reference(suite, site, RSAKey.generate_key(2048, {"kid": "requests", "use": "sig"}), "RS256")

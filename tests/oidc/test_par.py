@@ -301,4 +301,4 @@ async def test_discovery_says_so(town: Town) -> None:
 
     assert document["pushed_authorization_request_endpoint"] == ISSUER + "/par"
     assert document["require_pushed_authorization_requests"] is False
-    assert document["request_uri_parameter_supported"] is False
+    assert document["request_uri_parameter_supported"] is True

@@ -2,15 +2,16 @@
 
 import json
 from base64 import urlsafe_b64encode
+from hashlib import sha256
 
 import msgspec
 import pytest
 
 from oidc.protocol.authorization import read_authorization_request
 from oidc.protocol.capabilities import JAR, RESOURCES
-from oidc.protocol.errors import ProtocolError
+from oidc.protocol.errors import INVALID_REQUEST_OBJECT, INVALID_REQUEST_URI, ProtocolError
 from oidc.protocol.parameters import parameters_of
-from oidc.protocol.request_object import resolve_request_object
+from oidc.protocol.request_object import by_value, registered_reference, resolve_request_object
 
 ISSUER, CALLBACK = "https://id.example", "https://parks.example/callback"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -236,3 +237,34 @@ def test_without_an_object_the_parameters_are_what_came(client, public_keys, pro
     parameters = parameters_of({"client_id": "parks", "state": "s"})
     found = resolve_request_object(parameters, client, public_keys, provider, now)
     assert (found.parameters, found.signed) == (parameters, False)
+
+
+def test_an_object_is_fetched_only_from_a_registered_address(client):
+    """OpenID Connect Core section 6.2, R72: byte for byte, and never for clients that must push their requests."""
+    registered = "https://parks.example/request.jwt#digest"
+    metadata = msgspec.structs.replace(client.metadata, request_uris=(registered,))
+    client = msgspec.structs.replace(client, metadata=metadata)
+    pushing = msgspec.structs.replace(client, metadata=msgspec.structs.replace(metadata, profile="fapi2"))
+
+    assert registered_reference(parameters_of({"request_uri": registered}), client) == registered
+    for other in (registered.partition("#")[0], registered + "x", "https://elsewhere.example/request.jwt"):
+        assert registered_reference(parameters_of({"request_uri": other}), client) is None
+    assert registered_reference(parameters_of({"request_uri": registered, "request": "x.y.z"}), client) is None
+    assert registered_reference(parameters_of({"request_uri": registered}), pushing) is None
+
+
+def test_what_is_fetched_is_what_the_fragment_says():
+    """OpenID Connect Core section 6.2: the fragment is the SHA-256 of the document."""
+    document = b"x.y.z"
+    digest = urlsafe_b64encode(sha256(document).digest()).decode().rstrip("=")
+    asked = parameters_of({"request_uri": "...", "state": "s"})
+
+    found = by_value(asked, f"https://parks.example/r#{digest}", document)
+
+    assert (found.get("request"), found.get("state"), "request_uri" in found) == ("x.y.z", "s", False)
+    with pytest.raises(ProtocolError) as refused:
+        by_value(asked, f"https://parks.example/r#{digest}", document + b"!")
+    assert refused.value.code == INVALID_REQUEST_URI
+    with pytest.raises(ProtocolError) as unreadable:
+        by_value(asked, "https://parks.example/r", b"\xff")
+    assert unreadable.value.code == INVALID_REQUEST_OBJECT
