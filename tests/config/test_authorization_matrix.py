@@ -21,6 +21,7 @@ from accounts.account import data_key_of
 from accounts.citizen import Browser
 from accounts.consent import Consent, give_consent
 from accounts.consent import Shown as Notice
+from accounts.contact import Contact
 from config.app import create_routes
 from config.tables import metadata
 from identity import password, recovery_code, totp
@@ -54,11 +55,15 @@ SIX_MINUTES = timedelta(minutes=6)
 """Longer than a sign-in is fresh (R30)."""
 OBJECTS = {"sign_in_id", "registration_id", "consent_id", "authenticator_id", "secret", "interaction", "session"}
 OBJECTS |= {"device_request", "ciba_request"}
+OBJECTS |= {"contact_id", "change_id", "visit_id"}
 FORMS: dict[str, dict[str, str]] = {
     "/register": {"sign_in": "{sign_in_id}", "identifier": "{new_address}"},
     "/authorize/consent": {"interaction": "{interaction}", "action": "allow"},
     "/authorize/select-account": {"interaction": "{interaction}", "action": "continue"},
     "/authorize/cancel": {"interaction": "{interaction}"},
+    "/account/contacts": {"contact": "{contact_id}", "action": "continue"},
+    "/account/contacts/new/{kind}": {"identifier": "{new_address}"},
+    "/recovery/contacts": {"identifier": "{new_address}"},
     "/account/sessions": {"session": "{session}", "action": "end"},
     "/token": {"grant_type": "authorization_code", "code": "unknown", "code_verifier": VERIFIER},
     "/introspect": {"token": "unknown"},
@@ -130,6 +135,23 @@ class Caller:
         async with self.town.transaction() as db:
             own = await db.scalar(select(Totp.id).where(Totp.account_id == self.account_id).limit(1))
         return str(own or UUID(int=7))
+
+    async def contact_id(self) -> str:
+        async with self.town.transaction() as db:
+            return str(await db.scalar(select(Contact.id).where(Contact.account_id == self.account_id)))
+
+    async def change_id(self) -> str:
+        """A new address that waits for its code, where this caller may begin with one."""
+        page = await self.browser.see("/account/contacts/new/email")
+        if page.action != "/account/contacts/new/email":
+            return str(UUID(int=7))
+        answer = await self.browser.press(page, "continue", identifier=new_address())
+        return str(answer.headers["location"].rpartition("/")[2])
+
+    async def visit_id(self) -> str:
+        page = await self.browser.see("/recovery/contacts")
+        answer = await self.browser.press(page, "continue", identifier=new_address())
+        return str(answer.headers["location"].rpartition("/")[2])
 
     async def session(self) -> str:
         return str(self.browser.session_id)
@@ -207,7 +229,7 @@ class Trial:
         sources: dict[str, Callable[[], Awaitable[str]]] = {name: getattr(owner, name) for name in door.objects}
         values = {name: await source() for name, source in sources.items()}
         values |= {
-            "kind": "app",
+            "kind": "email" if "contacts" in door.path else "app",
             "client_id": self.service.client_id,
             "file": await self._asset(),
             "new_address": new_address(),
