@@ -1,22 +1,24 @@
 """`make bench`: CPU milliseconds of the server for each operation, beside what cannot be avoided.
 
 One worker on PostgreSQL and Redis, eight requests at once, loopback, warm; the operations take turns in five rounds and
-each figure is the median. What is counted is the processor time of our process alone: PostgreSQL, Redis and the load
+each figure is the median; where npm can install it, node-oidc-provider gets the same load afterwards. What is counted is the processor time of our process alone: PostgreSQL, Redis and the load
 are other processes. Requests a second would say more about the machine than about us.
 """
 
 import argparse
 import asyncio
 import fcntl
+import json
 import os
 import platform
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +34,8 @@ ROUNDS = 5
 AT_ONCE = 8
 TICK = os.sysconf("SC_CLK_TCK")
 IDENTITY = Path(sys.executable).with_name("identity")
+SIGN_IN = "password sign-in, all pages"
+OTHER = "oidc-provider@9"
 # deploy/decisions and the design name these; None: no goal of its own.
 GOALS: dict[str, float | None] = {
     "discovery": 0.10,
@@ -42,18 +46,24 @@ GOALS: dict[str, float | None] = {
     "refresh with rotation": 0.50,
     "userinfo": 0.25,
     "introspection": 0.25,
-    "password sign-in, all pages": None,
+    SIGN_IN: None,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operations", type=int, default=400, help="of each kind a round [400]")
+    parser.add_argument("--alone", action="store_true", help="without node-oidc-provider")
     arguments = parser.parse_args()
     with services(), tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (process, port, start):
         figures = asyncio.run(measured(process.pid, port, arguments.operations))
         memory = resident(process.pid)
-    report(figures, start, memory)
+    others: dict[str, list[float]] = {}
+    if not arguments.alone:
+        with tempfile.TemporaryDirectory() as folder, node_provider(Path(folder)) as other:
+            if other is not None:
+                others = asyncio.run(measured(*other, arguments.operations, without=(SIGN_IN,)))
+    report(figures, start, memory, others)
 
 
 @contextmanager
@@ -103,7 +113,45 @@ def server(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", int, float]]
         process.wait(10)
 
 
-async def measured(pid: int, port: int, operations: int) -> dict[str, list[float]]:
+@contextmanager
+def node_provider(folder: Path) -> Iterator[tuple[int, int] | None]:
+    """node-oidc-provider in a temporary folder: its process and port; None where npm cannot install it."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    (folder / "package.json").write_text('{"private": true, "type": "module"}')
+    if not (npm and node) or subprocess.run([npm, "install", *quiet, OTHER], cwd=folder, check=False).returncode:
+        print(f"npm cannot install {OTHER}: no comparison\n")
+        yield None
+        return
+    shutil.copy(HERE / "node_oidc_provider.mjs", folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    people = [f"ada{lane}" for lane in range(AT_ONCE)]
+    told = json.dumps({"port": port, "people": people, "clients": Load.clients()})
+    command = [node, "node_oidc_provider.mjs", told]
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "NODE_ENV": "production"},
+        )
+    assert process.stdout is not None
+    try:
+        while not (line := process.stdout.readline()).startswith("ready"):
+            if not line:
+                raise SystemExit((folder / "log").read_text()[-2000:])
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+async def measured(pid: int, port: int, operations: int, without: Sequence[str] = ()) -> dict[str, list[float]]:
     """CPU milliseconds an operation, a figure a round."""
     load = Load(port, AT_ONCE)
     await load.prepare()
@@ -119,8 +167,10 @@ async def measured(pid: int, port: int, operations: int) -> dict[str, list[float
             ("refresh with rotation", load.refresh, operations),
             ("userinfo", load.userinfo, operations),
             ("introspection", load.introspect, operations),
-            ("password sign-in, all pages", load.sign_in, max(operations // 20, 4)),
+            (SIGN_IN, load.sign_in, max(operations // 20, 4)),
         ):
+            if name in without:
+                continue
             spent = await cpu_of(pid, operation, times)
             if number:  # the first round warms up
                 figures[name].append(spent)
@@ -155,19 +205,26 @@ def resident(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def report(figures: dict[str, list[float]], start: float, memory: float) -> None:
+def report(figures: dict[str, list[float]], start: float, memory: float, others: dict[str, list[float]]) -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"commit {commit.stdout.strip() or 'unknown'}, Python {platform.python_version()}, {os.cpu_count()} cores,")
     print(f"load average {os.getloadavg()[0]:.1f}; one worker, {AT_ONCE} at once, median of {ROUNDS} rounds\n")
-    print(f"{'operation':<40}{'CPU ms':>9}{'lowest':>9}{'highest':>9}{'goal':>8}{'of goal':>9}")
+    heads = ("CPU ms", "lowest", "highest", "goal", "of goal", "node ms", "of node")
+    print(f"{'operation':<40}" + "".join(f"{head:>{8 if head == 'goal' else 9}}" for head in heads))
     for name, values in figures.items():
         middle, goal = statistics.median(values), GOALS.get(name)
-        if name == "password sign-in, all pages":
+        if name == SIGN_IN:
             goal = 1.1 * statistics.median(figures["Argon2 floor"])
-        aim = f"{goal:>8.2f}{middle / goal:>8.1f}x" if goal else ""
-        print(f"{name:<40}{middle:>9.2f}{min(values):>9.2f}{max(values):>9.2f}{aim}")
+        aim = f"{goal:>8.2f}{middle / goal:>8.1f}x" if goal else " " * 17
+        beside = ""
+        if other := others.get(name, []) if "floor" not in name else []:
+            beside = f"{statistics.median(other):>9.2f}{middle / statistics.median(other):>8.1f}x"
+        print(f"{name:<40}{middle:>9.2f}{min(values):>9.2f}{max(values):>9.2f}{aim}{beside}".rstrip())
     print(f"\nstart to first answer {start:.2f} s (goal 0.70), memory after the runs {memory:.0f} MiB (goal 110)")
     print("PostgreSQL runs without fsync here; its own time, Redis' and the load's are not counted.")
+    if others:
+        print("node: oidc-provider 9 over a map in its memory, one process, the same load. Nothing there is durable or")
+        print("shared between processes, nothing is sealed, no history is written; we ask PostgreSQL at each of these.")
 
 
 if __name__ == "__main__":

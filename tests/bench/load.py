@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from connection import Answer, Connection
@@ -36,6 +37,24 @@ class Load:
         self._turn = 0
 
     @staticmethod
+    def clients() -> list[dict[str, Any]]:
+        """Both clients, as registration metadata."""
+        common = {
+            "redirect_uris": [CALLBACK],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "id_token_signed_response_alg": "ES256",
+        }
+        return [
+            {"client_id": BY_SECRET, "client_secret": SECRET, **common},
+            {
+                "client_id": BY_KEY,
+                "token_endpoint_auth_method": "private_key_jwt",
+                "jwks": {"keys": [KEY.as_dict(private=False)]},
+                **common,
+            },
+        ]
+
+    @staticmethod
     def write_files(folder: Path, lanes: int) -> None:
         """people.toml, a person a lane (attempts at one account wait for one another), and clients.json."""
         (folder / "people.toml").write_text(
@@ -45,21 +64,7 @@ class Load:
                 for lane in range(lanes)
             )
         )
-        common = {
-            "redirect_uris": [CALLBACK],
-            "grant_types": ["authorization_code", "refresh_token"],
-            "id_token_signed_response_alg": "ES256",
-        }
-        clients = [
-            {"client_id": BY_SECRET, "client_secret": SECRET, **common},
-            {
-                "client_id": BY_KEY,
-                "token_endpoint_auth_method": "private_key_jwt",
-                "jwks": {"keys": [KEY.as_dict(private=False)]},
-                **common,
-            },
-        ]
-        (folder / "clients.json").write_text(json.dumps(clients))
+        (folder / "clients.json").write_text(json.dumps(Load.clients()))
 
     async def prepare(self) -> None:
         """Every lane's browser signs in and agrees once."""
@@ -132,7 +137,7 @@ class Load:
                 target = answer.headers["location"]
                 if target.startswith(CALLBACK):
                     return
-                answer = await connection.get(target)
+                answer = await connection.get(target.removeprefix(f"http://localhost:{self._port}"))
                 continue
             page = expect(answer, 200).body.decode()
             form = page[page.index("<form") : page.index("</form>")]
