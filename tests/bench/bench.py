@@ -1,8 +1,9 @@
 """`make bench`: CPU milliseconds of the server for each operation, beside what cannot be avoided.
 
 One worker on PostgreSQL and Redis, eight requests at once, loopback, warm; the operations take turns in five rounds and
-each figure is the median; where npm can install it, node-oidc-provider gets the same load afterwards. What is counted is the processor time of our process alone: PostgreSQL, Redis and the load
-are other processes. Requests a second would say more about the machine than about us.
+each figure is the median. What is counted is the processor time of our process alone: PostgreSQL, Redis and the load
+are other processes. Requests a second would say more about the machine than about us. Where npm can install it,
+node-oidc-provider gets the same load afterwards.
 """
 
 import argparse

@@ -20,10 +20,19 @@ pytestmark = pytest.mark.anyio
 STAYS = {
     "account", "activity", "consent", "contact", "profile", "passkey", "password", "recovery_code", "totp",
     "user_handle", "subject", "client", "signing_key", "oidc_revision", "oidc_grant", "session",
+    "sms_phone",
 }  # fmt: skip
 """The record of a citizen, and what is configured: nothing that a sweeper may touch. Grants and sessions too: the
 citizen's history and services' reports refer to them."""
-ELSEWHERE = {"client_registration", "client_invitation", "known_browser", "notice", "contact_change"}
+ELSEWHERE = {
+    "client_registration",
+    "client_invitation",
+    "known_browser",
+    "notice",
+    "contact_change",
+    "recovery",
+    "recovery_visit",
+}
 """Has an end, and no sweep yet."""
 
 
