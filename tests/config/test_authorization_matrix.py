@@ -26,6 +26,7 @@ from config.app import create_routes
 from config.tables import metadata
 from identity import password, recovery_code, totp
 from identity.totp import Totp
+from oidc.protocol.pkce import s256
 from oidc.protocol.polling import INTERVAL
 from oidc.sign_out import Ended, keep
 from oidc.waiting_request import AskedFor, WaitingRequest, open_request
@@ -43,6 +44,7 @@ WITHOUT_FORM_TOKEN = {
     "POST /device_authorization",
     "POST /end-session",
     "POST /introspect",
+    "POST /par",
     "POST /revoke",
     "POST /token",
     "POST /userinfo",
@@ -71,6 +73,13 @@ FORMS: dict[str, dict[str, str]] = {
     "/device/{request_id}": {"request": "{device_request}"},
     "/account/requests/{request_id}": {"request": "{ciba_request}"},
     "/revoke": {"token": "unknown"},
+    "/par": {
+        "response_type": "code",
+        "redirect_uri": "https://parks.example/callback",
+        "scope": "openid",
+        "code_challenge": s256(VERIFIER),
+        "code_challenge_method": "S256",
+    },
 }
 """What is sent along where the main button alone would say nothing."""
 
