@@ -1,5 +1,5 @@
 # Every target is one command that also works without make.
-.PHONY: install demo test check bench timing messages
+.PHONY: install demo test check bench messages
 
 install:
 	python3 .ci/setup.py install
@@ -15,9 +15,6 @@ check:
 
 bench:
 	python3 .ci/setup.py bench
-
-timing:
-	python3 .ci/setup.py timing
 
 messages:
 	python3 .ci/setup.py messages

@@ -24,7 +24,6 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
   test       install, find or install the servers that tests talk to, run the tests (arguments go to pytest)
   check      install, then run every check over the code, or those named
   bench      install, then measure the CPU time of each operation
-  timing     install, then compare the answers for accounts that exist and that do not
   migration  write the next migration from what the tables lack: `migration SLUG`
   messages   bring the translators' files up to date with the texts in code and templates
 """
@@ -78,11 +77,6 @@ def check(arguments: Sequence[str]) -> None:
 def bench(arguments: Sequence[str]) -> None:
     """Measure; not part of the tests, because it takes minutes and wants the machine for itself."""
     _long_command("bench", arguments)
-
-
-def timing(arguments: Sequence[str]) -> None:
-    """Compare the timing of answers that must be alike (R27)."""
-    _long_command("timing", arguments)
 
 
 def messages(arguments: Sequence[str]) -> None:
@@ -146,7 +140,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "test": test,
     "check": check,
     "bench": bench,
-    "timing": timing,
     "messages": messages,
     "migration": migration,
 }
