@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -207,7 +208,7 @@ async def test_lasting_access_is_said_plainly_and_needs_consent(town: Town) -> N
 
 
 async def test_every_contact_is_told_of_a_new_agreement(town: Town) -> None:
-    """R67: in the citizen's language, with what was shared, when, from where, and no link to a sign-in."""
+    """R67: in the citizen's language, with what was shared, when, from where, and one link, which is no sign-in."""
     parks = await town.service()
     ada, _ = await town.citizen()
 
@@ -219,7 +220,7 @@ async def test_every_contact_is_told_of_a_new_agreement(town: Town) -> None:
     assert "Parks" in mail.subject
     for words in ("Full name", "Date of birth", "until you stop it", "2026-11-22 12:00 UTC", "127.0.0.1"):
         assert words in mail.text
-    assert "http" not in mail.text
+    assert re.findall(r"https?://\S+?/[\w-]+", mail.text) == [f"{ISSUER}/not-me"]
     assert "Ada Lovelace" not in mail.text
 
 
