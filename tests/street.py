@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import httpx2
 import msgspec
 import pyotp
 from authlib.oauth2.rfc7523 import PrivateKeyJWT  # type: ignore[import-untyped]
@@ -27,6 +29,18 @@ from config.server import Running, listen
 DEMO = Path("config/demo")
 PASSWORD = "four plain words walking"
 RECOVERY_CODES = ["K7FM-2QXP-9RTH-4WDN", "M3KD-8VCX-5TPR-7HJA"]
+PHONE = "+442079460123"
+"""Of everybody on the street."""
+KIOSK_SECRET = secrets.token_urlsafe(32)
+KIOSK = {
+    "client_id": "kiosk",
+    "client_secret": KIOSK_SECRET,
+    "client_name": "Town Hall Kiosk",
+    "response_types": [],
+    "grant_types": ["urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"],
+    "backchannel_token_delivery_mode": "poll",
+    "scope": "openid email",
+}
 PATIENCE = 20_000
 """Milliseconds until a page that does not come is a failure; two shared cores are slow at times."""
 
@@ -90,7 +104,7 @@ class Street:
         self.ask = simulator.ask
         self.parks = self.taxes = ""
         self.clients: dict[str, Remembering] = {}
-        self.secrets = {PASSWORD, *RECOVERY_CODES, "@example.org"}
+        self.secrets = {PASSWORD, *RECOVERY_CODES, "@example.org", PHONE, KIOSK_SECRET}
         """What must never be in the log (R66); visitors add their cookies and the codes that passed through them."""
         self.broken: set[str] = set()
         """Services that take no logout token."""
@@ -122,8 +136,14 @@ class Street:
 
     def mail(self, address: str) -> list[dict[str, Any]]:
         """What was sent there, the newest first."""
-        found: list[dict[str, Any]] = self.ask("GET", f"/inbox?to={address}")
+        found: list[dict[str, Any]] = self.ask("GET", f"/inbox?to={quote(address)}")
         return found
+
+    def from_elsewhere(self, path: str, **fields: str) -> dict[str, Any]:
+        """What a kiosk is answered, which has no browser: it asks for a citizen who is somewhere else."""
+        answer = httpx2.post(self.issuer + path, data={"scope": "openid email", **fields}, auth=("kiosk", KIOSK_SECRET))
+        told: dict[str, Any] = answer.raise_for_status().json()
+        return told
 
 
 class StreetClock:
@@ -173,7 +193,7 @@ def _people(people: list[Resident]) -> str:
     codes = ", ".join(f'"{code}"' for code in RECOVERY_CODES)
     return "\n".join(
         f'[[people]]\nhandle = "{one.handle}"\nemail = "{one.email}"\npassword = "{PASSWORD}"\ntotp = "{one.seed}"\n'
-        f'recovery_codes = [{codes}]\nphone_number = "+44 20 7946 0123"\n[people.claims]\nname = "Ada Lovelace"\n'
+        f'recovery_codes = [{codes}]\nphone_number = "{PHONE}"\n[people.claims]\nname = "Ada Lovelace"\n'
         f'given_name = "Ada"\nfamily_name = "Lovelace"\nbirthdate = 1985-12-10\n'
         'address = { locality = "London", country = "United Kingdom" }\n'
         for one in people
@@ -190,7 +210,7 @@ def _clients(homes: dict[str, str], secret: str) -> list[dict[str, Any]]:
             if client.pop("client_secret_sha256", None) == PLACEHOLDER:
                 client["client_secret"] = secret
             clients.append({**client, "id_token_signed_response_alg": "ES256"})
-    return clients
+    return [*clients, KIOSK]
 
 
 def _may_break(app: Any, broken: set[str], name: str) -> Any:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, CDPSession
-from street import PASSWORD, RECOVERY_CODES, Look, Resident, Street, Visitor, visiting
+from street import PASSWORD, PHONE, RECOVERY_CODES, Look, Resident, Street, Visitor, visiting
 
 from config.house import TEMPLATE_FOLDERS
 
@@ -34,6 +34,9 @@ PAGELESS = {
     "/userinfo": "for programs",
     "/static/{file}": "styles and scripts",
     "/sign-in": "begins a sign-in and leads to it",
+    "/.well-known/change-password": "leads to the page",
+    "/.well-known/passkey-endpoints": "for browsers",
+    "/connect/register/{client_id}": "for programs",
 }
 LOOKS = [Look("en", 1280), Look("ar", 320, scheme="dark")]
 SHOTS = os.environ.get("JOURNEY_SHOTS")
@@ -414,8 +417,164 @@ async def without_a_password(eyes: Inspector) -> None:
         await eyes.see(visitor, "security")
         await visitor.open("/account/security/password")
         await eyes.see(visitor, "security")
+        await visitor.write(password=PASSWORD)
+        await visitor.press()
+        await eyes.see(visitor, "security")
+        await visitor.open("/account/security/password/remove")
+        await eyes.see(visitor, "security")
+        await visitor.press()
+        await eyes.see(visitor, "security")
         await visitor.open("/account/profile")
         await eyes.see(visitor, "profile")
+
+
+async def contacts_and_texts(eyes: Inspector) -> None:
+    """Addresses and numbers come and go; codes by text message; and a notice says that it was not me."""
+    somebody, street = eyes.street.resident(), eyes.street
+    another = street.newcomer()
+    async with eyes.visiting() as visitor:
+        await eyes.weigh(visitor)
+        await visitor.open("/account/security/phone")
+        await visitor.sign_in(somebody)
+        await eyes.see(visitor, "security")
+        await visitor.press()
+        await eyes.see(visitor, "security")
+        await visitor.open("/account/contacts")
+        await eyes.see(visitor, "contacts")
+        await visitor.open("/account/contacts/new/email")
+        await eyes.see(visitor, "contacts")
+        await visitor.press()
+        await eyes.see(visitor, "contacts")
+        await visitor.write(identifier=another)
+        await visitor.press()
+        await eyes.see(visitor, "contacts")
+        await visitor.write(code="000000")
+        await visitor.press()
+        await eyes.see(visitor, "contacts")
+        await visitor.write(code=street.mail(another)[0]["code"])
+        await visitor.press()
+        await eyes.see(visitor, "contacts")
+        await visitor.open("/account/contacts/new/phone")
+        await eyes.see(visitor, "contacts")
+        await visitor.write(phone="+44 20 7946 0999")
+        await visitor.press()
+        await eyes.see(visitor, "contacts")
+        await visitor.write(code=street.mail("+442079460999")[0]["code"])
+        await visitor.press()
+        await eyes.see(visitor, "contacts")
+        for kind in ("phone", "email"):
+            await visitor.open("/account/contacts")
+            section = visitor.main.locator("dl.list").nth(0 if kind == "email" else 1)
+            await visitor.arrive(section.locator('a[href*="/remove/"]').last)
+            await eyes.see(visitor, "contacts")
+        await visitor.open("/account/security")
+        await visitor.follow("/remove/phone/")
+        await eyes.see(visitor, "security")
+
+        await visitor.page.context.clear_cookies(name="session")
+        await visitor.open("/sign-in")
+        await visitor.give_password(somebody.email)
+        await visitor.follow("use=text")
+        await eyes.see(visitor, "second-factor")
+        await visitor.press()
+        await eyes.see(visitor, "second-factor")
+
+        notices = [mail["text"] for mail in street.mail(somebody.email) if "/not-me/" in mail["text"]]
+        found = re.search(r"(http\S+/not-me/\S+)", notices[0])
+        assert found
+        await visitor.open(found[1])
+        await eyes.see(visitor, "not-me")
+        await visitor.press()
+        await eyes.see(visitor, "not-me")
+        await visitor.open("/not-me/unknown")
+        await eyes.see(visitor, "not-me")
+
+
+async def asked_from_elsewhere(eyes: Inspector) -> None:
+    """A device without a keyboard, a service on the phone; and an answer that travels by a form."""
+    somebody, street = eyes.street.resident(), eyes.street
+    async with eyes.visiting() as visitor:
+        await eyes.weigh(visitor)
+        await visitor.open("/account/requests")
+        await visitor.sign_in(somebody)
+        await eyes.see(visitor, "requests")
+        for answer in ("allow", "refuse"):
+            begun = street.from_elsewhere("/device_authorization")
+            await visitor.open("/device")
+            await eyes.see(visitor, "device")
+            await visitor.press()
+            await eyes.see(visitor, "device")
+            await visitor.write(user_code=begun["user_code"].lower())
+            await visitor.press()
+            await eyes.see(visitor, "consent")
+            await visitor.press(answer)
+            await eyes.see(visitor, "device")
+        street.from_elsewhere("/backchannel-authentication", login_hint=somebody.email, binding_message="Desk 4")
+        await visitor.open("/account/requests")
+        await eyes.see(visitor, "requests")
+        await visitor.follow("/account/requests/")
+        await eyes.see(visitor, "consent")
+        street.later(1200)
+        await visitor.press("allow")
+        await eyes.see(visitor, "device")
+
+        await visitor.enter(street.parks)
+        await visitor.agree()
+        await visitor.is_in(street.parks)
+        # Its script sends it on at once; without it there is something to see.
+        await visitor.page.route("**/form_post.*", lambda route: route.abort())
+        await visitor.open(await eyes.address(response_mode="form_post"))
+        await eyes.see(visitor, "form-post")
+
+
+async def the_long_way_back(eyes: Inspector) -> None:
+    """Nothing left but an address and a phone: two codes, a day, two codes again."""
+    street = eyes.street
+    for stopped in (True, False):
+        somebody = street.resident()
+        street.later(8 * 86400)  # an address and a number that came lately prove nothing
+        async with eyes.visiting() as visitor:
+            await eyes.weigh(visitor)
+            await visitor.open("/recovery/contacts")
+            await eyes.see(visitor, "recovery")
+            await visitor.press()
+            await eyes.see(visitor, "recovery")
+            await two_codes(eyes, visitor, somebody)
+            await eyes.see(visitor, "recovery")
+            if stopped:
+                notices = [mail["text"] for mail in street.mail(somebody.email) if "/not-me/" in mail["text"]]
+                found = re.search(r"(http\S+/not-me/\S+)", notices[0])
+                assert found
+                async with eyes.visiting() as elsewhere:
+                    await elsewhere.open(found[1])
+                    await elsewhere.press()
+                await visitor.page.reload()
+                await eyes.see(visitor, "recovery")
+                continue
+            street.later(25 * 3600)
+            await visitor.open("/recovery/contacts")
+            await two_codes(eyes, visitor, somebody)
+            await eyes.see(visitor, "recovery")
+            await visitor.write(password="another few plain words")
+            await visitor.main.locator("[name=lost]").check()
+            await visitor.press()
+            await eyes.see(visitor, "recovery")
+            key = await visitor.main.locator("details code").first.text_content() or ""
+            await visitor.write(code=street.code(key))
+            await visitor.press()
+            await eyes.see(visitor, "recovery")
+
+
+async def two_codes(eyes: Inspector, visitor: Visitor, somebody: Resident) -> None:
+    """One from the mail, one from the phone."""
+    await visitor.write(identifier=somebody.email)
+    await visitor.press()
+    await eyes.see(visitor, "recovery")
+    await visitor.write(code=eyes.street.mail(somebody.email)[0]["code"])
+    await visitor.press()
+    await eyes.see(visitor, "recovery")
+    await visitor.write(code=eyes.street.mail(PHONE)[0]["code"])
+    await visitor.press()
 
 
 async def signing_out(eyes: Inspector) -> None:
@@ -459,7 +618,10 @@ CHAPTERS: tuple[Chapter, ...] = (
     asked_for_more,
     without_a_password,
     the_account,
+    contacts_and_texts,
+    asked_from_elsewhere,
     signing_out,
+    the_long_way_back,
 )
 
 
