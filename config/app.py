@@ -182,7 +182,8 @@ def not_served(request: AnyRequest, error: HTTPException) -> Response[Any]:
     """What the router itself refuses: no such page, wrong method, too large."""
     request.state[CRASHED] = True
     if error.status_code != 404:  # those are the noise of every scanner, and who knows what was pasted there
-        log.info("not_served", status=error.status_code, path=request.url.path, method=request.method)
+        route = request.scope.get("path_template", "")  # an address may hold a secret, its pattern does not (R66)
+        log.info("not_served", status=error.status_code, path=route, method=request.method)
     return error_page(request, error.status_code, headers=error.headers, error=error)
 
 
