@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from urllib.parse import quote, urljoin
 
 import httpx2
 import pyotp
-from simulated import CALLBACK, Outsider, Page, simulator
+from simulated import CALLBACK, SECRET, Outsider, Page, simulator
 
 PASSWORD = "canary-password-kestrel"
 WRONG = "canary-mistyped-password"
@@ -158,13 +160,31 @@ def _spellings(secret: str) -> set[str]:
     return {secret, quote(secret, safe=""), encoded, secret.replace("-", ""), secret.partition(".")[2] or secret}
 
 
-def test_a_line_of_the_log_cannot_be_forged(tmp_path: Path) -> None:
-    """R66: line ends, escapes and marks that turn the text around come out escaped."""
-    evil = 'x\r\n{"event": "forged"}\x1b[2J\u202egnp'
+EVIL = 'x\r\n{"event": "forged"}\x1b[2J\u202egnp'
+
+
+def test_a_strangers_words_do_not_come_into_the_log(tmp_path: Path) -> None:
+    """R66: not by names of parameters, values, paths or headers."""
     with simulator(tmp_path) as sim:
-        httpx2.get(f"{sim.issuer}/authorize", params={"client_id": evil})
-        httpx2.post(f"{sim.issuer}/token", data={"grant_type": evil}, headers={"user-agent": "x"})
-        httpx2.get(f"{sim.issuer}/account/services/{quote(evil)}")
+        for path in ("/authorize?client_id=rp", "/end-session?client_id=rp"):
+            httpx2.get(f"{sim.issuer}{path}&{quote(EVIL)}=1&{quote(EVIL)}=2")
+        httpx2.get(f"{sim.issuer}/authorize", params={"client_id": EVIL})
+        for form in ({"grant_type": EVIL}, {"grant_type": "refresh_token", "refresh_token": EVIL, "scope": EVIL}):
+            httpx2.post(f"{sim.issuer}/token", data=form, auth=("rp", SECRET))
+        httpx2.post(f"{sim.issuer}/not-me/{quote(EVIL)}", headers={"user-agent": "forged", "origin": "forged"})
+        httpx2.put(f"{sim.issuer}/not-me/{quote(EVIL)}")
     log = (tmp_path / "log").read_text("utf-8")
-    assert all(json.loads(line)["event"] != "forged" for line in log.splitlines())
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\uffff]", log)
+    assert len(log.splitlines()) == 7
+    assert "forged" not in log
+
+
+def test_a_line_of_the_log_cannot_be_forged() -> None:
+    """R66: should they come into it after all, line ends, escapes and marks that turn the text around are escaped."""
+    program = (
+        "import logging, sys; from config.logging import configure_logging, logger; configure_logging();"
+        "logger('x').info('said', detail=sys.argv[1]); logging.getLogger('y').warning(sys.argv[1])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, EVIL], capture_output=True, text=True, check=True)
+
+    assert [json.loads(line).get("detail") for line in ended.stderr.splitlines()] == [EVIL, None]
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\uffff]", ended.stderr)
