@@ -57,11 +57,9 @@ class Look(msgspec.Struct, frozen=True):
         return f"{self.language}-{self.width}{'' if self.scripts else '-no-js'}"
 
 
-EVERY_LOOK = tuple(
-    Look(language, width, scripts) for scripts in (True, False) for language in ("en", "ar") for width in (1280, 320)
-)
-WITH_SCRIPTS = tuple(look for look in EVERY_LOOK if look.scripts)
-"""For passkeys, which alone need them."""
+WITH_SCRIPTS = tuple(Look(language, width) for language in ("en", "ar") for width in (1280, 320))
+EVERY_LOOK = (*WITH_SCRIPTS, Look("en", 320, scripts=False), Look("ar", 1280, scripts=False))
+"""Both languages at both widths; without scripts each language and each width once. Passkeys alone need scripts."""
 
 
 class Resident(msgspec.Struct, frozen=True):
