@@ -9,6 +9,27 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from config.sections import (
+    ApiSettings,
+    AssuranceSettings,
+    DatabaseSettings,
+    DpopSettings,
+    KeySettings,
+    LifetimeSettings,
+    ListenSettings,
+    LogoutSettings,
+    MailSettings,
+    MutualTlsSettings,
+    PasswordSettings,
+    ProxySettings,
+    RecoverySettings,
+    RegistrationSettings,
+    SessionSettings,
+    SiteSettings,
+    SmsSettings,
+    StoreSettings,
+    ThrottleSettings,
+)
 from oidc.detail import DetailKind, problems_of_details
 from oidc.resource import Resource, problems_of_resources
 
@@ -21,162 +42,6 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 class SettingsError(Exception):
     """A setting is missing, wrong or unsafe. The message names the key and says what to do."""
-
-
-class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the truth is kept."""
-
-    url: str = "sqlite+aiosqlite:///identity.sqlite"
-    pool_size: int = 10
-
-
-class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where what may be lost is kept: `memory://` for one process, `redis://host:port/db` for more. `prefix` keeps
-    deployments apart that share a Redis."""
-
-    url: str = "memory://"
-    prefix: str = "identity:"
-
-
-class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The folder with `wrapping.key`, `blind_index.key` and `pepper.key`, and after how many seconds the worker lets
-    the next signing key sign (0: only `identity keys rotate` does)."""
-
-    directory: str = "keys"
-    rotate_every: int = 90 * 86400
-
-
-class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the service listens: an address, not a name."""
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    outbox_worker: bool = True
-    """Whether the outbox worker runs inside the serving process (one process) or by `identity worker`."""
-
-
-class AssuranceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The names of the four levels, weakest first, and the least that any sign-in reaches."""
-
-    levels: tuple[str, str, str, str] = ("aal1", "aal2", "aal2-phr", "aal3")
-    minimum: str = "aal2"
-
-
-class ThrottleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Attempts from one address in ten minutes."""
-
-    per_address: int = 100
-
-
-class LifetimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds."""
-
-    code: int = 60
-    access_token: int = 600
-    refresh_token: int = 30 * 86400
-    id_token: int = 600
-
-
-class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds until a session that is not used ends, until any session ends, and until a sign-in is no longer fresh."""
-
-    idle: int = 1800
-    absolute: int = 12 * 3600
-    fresh: int = 300
-
-
-class RecoverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds between proving two contacts and setting up a new way to sign in: a day, so that a stranger who has both
-    can be stopped in time."""
-
-    wait: int = 86400
-
-
-class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How mail leaves: `smtp://` or `smtps://user:password@host:port`. Production needs it."""
-
-    url: str = ""
-    sender: str = ""
-
-
-class SmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How text messages leave: an https address that takes JSON (config/gateway.py) with a bearer `secret`
-    (`IDENTITY_SMS__SECRET_FILE`). Without it nobody is asked for a phone number. The limits are messages in an hour: to
-    a range of numbers, to a country, in all; `countries` are the calling codes to which we send, empty for all."""
-
-    url: str = ""
-    secret: str = ""
-    per_range: int = 10
-    per_country: int = 1000
-    everyone: int = 5000
-    countries: tuple[str, ...] = ()
-
-
-class ProxySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Networks whose `X-Forwarded-For` is believed (R71)."""
-
-    trusted: tuple[str, ...] = ()
-
-
-class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A theme file of the government's own, and its time zone."""
-
-    theme: str = ""
-    time_zone: str = "UTC"
-
-
-class RegistrationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether programs may register clients at /connect/register: `off`, `open`, `initial_token` (who was invited by
-    `identity client invite`) or `software_statement` (signed by `statement_issuer` with a key of the JSON Web Key set
-    in the file `statement_keys`). `require_pkce` is false only where a certification plan asks for it. `per_address`
-    counts an hour's registrations, `max_clients` all there may be."""
-
-    mode: Literal["off", "open", "initial_token", "software_statement"] = "off"
-    require_pkce: bool = True
-    per_address: int = 20
-    max_clients: int = 1000
-    statement_issuer: str = ""
-    statement_keys: str = ""
-
-
-class DpopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether each DPoP proof must hold a nonce of ours (RFC 9449 section 8). One is offered with every answer; without
-    this, clients that do not know of nonces work as well."""
-
-    require_nonce: bool = False
-
-
-class MutualTlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Client certificates (RFC 8705), told by the proxies of `proxy.trusted` in the `Client-Cert` header (RFC 9440),
-    which they must remove from what clients send. `authorities` is a PEM file of those who issue certificates to
-    services; without it certificates are known by their key alone. `address` is where the proxies ask for one, like
-    https://mtls.account.example.gov, when that is not the issuer's own host."""
-
-    enabled: bool = False
-    authorities: str = ""
-    address: str = ""
-
-
-class LogoutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether services may also be signed out by frames in the browser. Off, because browsers that keep third-party
-    cookies back make it miss silently; the back channel reaches every service."""
-
-    front_channel: bool = False
-
-
-class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Scopes of APIs that services call in their own name (`client_credentials`); each client registers those it may
-    have, and no citizen is asked about them."""
-
-    scopes: tuple[str, ...] = ()
-
-
-class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A larger list of breached passwords: upper-case SHA-1 in hex, one a line, sorted, as Pwned Passwords is
-    distributed (a `:count` may follow). It is searched on disk."""
-
-    breached_file: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
