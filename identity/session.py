@@ -163,9 +163,11 @@ async def start(
     device: Device,
     policy: SessionPolicy,
     now: datetime,
+    secret: str | None = None,
 ) -> tuple[UUID, str]:
-    """A new session: its id and the secret for the cookie, which is kept nowhere."""
-    session_id, secret = new_id(now), new_secret()
+    """A new session: its id and the secret for the cookie, which is kept nowhere. `secret` is given by whoever can make
+    it again."""
+    session_id, secret = new_id(now), secret or new_secret()
     await db.execute(
         insert(Session).values(
             id=session_id,
@@ -194,11 +196,12 @@ async def raise_to(
     policy: SessionPolicy,
     now: datetime,
     auth_time: datetime | None = None,
+    secret: str | None = None,
 ) -> str | None:
     """The same citizen proved more, or proved it again: the row, its `sid` and its grants stay, the secret is new.
     `auth_time` is given where `acr` leans on what was proved earlier. Returns the new secret, or None when the session
     ended meanwhile."""
-    secret = new_secret()
+    secret = secret or new_secret()
     raised = await db.execute(
         update(Session)
         .where(Session.id == session.id, Session.account_id == session.account_id, is_alive(now))

@@ -1,6 +1,7 @@
 """The end of a sign-in: one session begins or is raised, once, and what happened is on record."""
 
-from datetime import datetime
+from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -17,6 +18,8 @@ from identity.policy import IdentityPolicy
 from identity.session import Device, SessionView
 from identity.sign_in import SignInView, step
 from identity.sign_in_rules import Proven, Standing, needed, proven
+
+GRACE = timedelta(seconds=10)
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ async def complete(
             auth_time=proved.leans_since,
             policy=policy.session,
             now=now,
+            secret=_secret_of(vault, sign_in),
         )
     key = await data_key_of(db, vault, standing.account_id)
     if secret is None:
@@ -82,6 +86,7 @@ async def complete(
             device=device,
             policy=policy.session,
             now=now,
+            secret=_secret_of(vault, sign_in),
         )
     if not await recognise(db, standing.account_id, browser, now):
         await tell(db, vault, key, standing.account_id, "new_device", detail_of(device), now)
@@ -97,6 +102,24 @@ async def complete(
         service=sign_in.onward.service_name or "",
     )
     return Completed(sign_in.return_to, secret)
+
+
+async def completed_just_now(db: Transaction, vault: Vault, sign_in: SignInView, now: datetime) -> Completed | None:
+    """What `complete` answered, for a browser that asks again within seconds: it pressed twice, or the answer with the
+    cookie was lost on its way. None when it is too late for that or the session has ended or was raised since.
+
+    As with a refresh token's successor (R8), the secret is made again from what it came from, and stored nowhere.
+    """
+    if sign_in.completed_at is None or not timedelta(0) <= now - sign_in.completed_at <= GRACE:
+        return None
+    secret = _secret_of(vault, sign_in)
+    alive = await sessions.find_session(db, secret, now)
+    return None if alive is None else Completed(sign_in.return_to, secret)
+
+
+def _secret_of(vault: Vault, sign_in: SignInView) -> str:
+    """Of the session that this sign-in begins or raises: 256 bits, new with each sign-in (R40)."""
+    return urlsafe_b64encode(vault.mac("session.secret", sign_in.id.bytes)).rstrip(b"=").decode()
 
 
 def _without_what_adds_nothing(proved: Proven, policy: IdentityPolicy) -> Proven:

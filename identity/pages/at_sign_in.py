@@ -21,6 +21,7 @@ from identity.cookies import session_cookie
 from identity.journey import Here, Journey, find_journey, finish
 from identity.policy import IdentityPolicy
 from identity.session import Device, SessionView
+from identity.sign_in_completion import Completed
 
 LONGEST_AGENT = 400
 
@@ -86,10 +87,22 @@ async def lead_on(here: Here, sign_in_id: UUID, secure: bool) -> Response[bytes]
     completed = await finish(here, journey)
     if completed is None:
         return see_other(journey.place)
+    return let_in(completed, secure)
+
+
+def let_in(completed: Completed, secure: bool) -> Response[bytes]:
+    """To where the sign-in was meant to lead, with the session's cookie."""
     response = see_other(completed.path)
     if completed.secret is not None:
         response.set_cookie(session_cookie(completed.secret, secure))
     return response
+
+
+async def has_moved_on(here: Here, journey: Journey) -> bool:
+    """Whether the step that was just refused had been taken meanwhile: a button pressed twice sends the same code
+    twice, and the second of them is no mistake to be told about."""
+    current = await find_journey(here, journey.sign_in.id)
+    return current.sign_in.version != journey.sign_in.version or current.is_open != journey.is_open
 
 
 def ceremony_of(here: Here, journey: UUID) -> bytes:

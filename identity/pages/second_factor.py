@@ -13,7 +13,7 @@ from accounts.pages.page import N_, Problem, form_of, see_other
 from identity import sms
 from identity.assurance import Method
 from identity.journey import Here, Journey
-from identity.pages.at_sign_in import JOURNEY, answer_in, ceremony_of, embedded, lead_on, show
+from identity.pages.at_sign_in import JOURNEY, answer_in, ceremony_of, embedded, has_moved_on, lead_on, show
 from identity.pages.problems import problem_of
 from identity.pages.sign_in import first_page
 from identity.passkey_assertion import authentication_options
@@ -67,6 +67,8 @@ async def enter_code(
             here.now,
         )
     except Refusal as refusal:
+        if await has_moved_on(here, journey):
+            return see_other(journey.sign_in.path)
         return await _second_page(request, here, journey, [problem_of(refusal, "code")], refusal)
     return await lead_on(here, journey.sign_in.id, secure_cookies)
 

@@ -12,11 +12,12 @@ from accounts.errors import Refusal
 from accounts.pages.page import N_, Problem, form_of, local_path, see_other
 from identity.assurance import meets
 from identity.journey import Here, Journey
-from identity.pages.at_sign_in import HERE, JOURNEY, ceremony_of, embedded, lead_on, show
+from identity.pages.at_sign_in import HERE, JOURNEY, ceremony_of, embedded, has_moved_on, lead_on, let_in, show
 from identity.pages.problems import problem_of
 from identity.passkey_assertion import authentication_options
 from identity.password import Hasher
 from identity.sign_in import Onward, begin
+from identity.sign_in_completion import completed_just_now
 from identity.sign_in_proofs import Typed, prove_password
 
 HOME = "/account"
@@ -57,6 +58,9 @@ async def sign_in(
 ) -> Template | Response[bytes]:
     """The dispatcher of a sign-in: shows its first page, or leads to the step that is needed next."""
     if not journey.is_open:
+        again = await completed_just_now(here.db, here.vault, journey.sign_in, here.now)
+        if again is not None:
+            return let_in(again, secure_cookies)
         done = journey.sign_in.completed_at is not None
         signed_in = here.session is not None
         return show(request, journey, "sign_in_over.html", status=200 if done else 400, done=done, signed_in=signed_in)
@@ -99,6 +103,8 @@ async def enter_password(
             here.now,
         )
     except Refusal as refusal:
+        if await has_moved_on(here, journey):
+            return see_other(journey.sign_in.path)
         return await first_page(request, here, journey, [problem_of(refusal, "identifier")], typed.identifier, refusal)
     return await lead_on(here, journey.sign_in.id, secure_cookies)
 

@@ -1,5 +1,6 @@
 """Signing in, as a person without JavaScript meets it: the right page at every turn, and no way round a step."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -18,6 +19,7 @@ from residents import (
 )
 from town import Shown
 
+from identity import session as sessions
 from identity import totp
 from identity.sign_in import Onward
 
@@ -85,6 +87,61 @@ async def test_an_app_code_works_once(town):
     assert answer.status_code == 400
     assert "That code is not right" in Shown(answer).text
     assert await session_of(town, thief) is None
+
+
+async def test_a_second_press_leads_where_the_first_did_though_its_answer_was_lost(town):
+    """R45, R78: who presses twice, or on a line that breaks, is signed in once and not told of a wrong code."""
+    ada, browser = await resident(town), town.browser()
+    path = await begin_for(town, browser)
+    page = await give_password(browser, await browser.see(path), ada)
+    code = code_of(town, ada)
+
+    await browser.press(page, "continue", code=code)
+    browser.http.cookies.delete("__Host-session")
+    town.later(seconds=9)
+    answer = await browser.follow(await browser.press(page, "continue", code=code))
+
+    assert answer.url.path == "/privacy"
+    session = await session_of(town, browser)
+    assert session is not None
+    assert session.amr == ("mfa", "otp", "pwd")
+    assert [kind for kind in await town.history(ada.account_id) if kind == "signed_in"] == ["signed_in"]
+    browser.http.cookies.delete("__Host-session")
+    town.later(seconds=2)
+    assert (await browser.see(path)).heading == "Please start again"
+    assert await session_of(town, browser) is None
+
+
+async def test_a_second_press_brings_no_session_back_that_was_ended(town):
+    """R42: signing out at once is signing out."""
+    ada, browser = await resident(town), town.browser()
+    path = await begin_for(town, browser)
+    page = await give_password(browser, await browser.see(path), ada)
+    code = code_of(town, ada)
+    await browser.press(page, "continue", code=code)
+    session = await session_of(town, browser)
+    assert session is not None
+    async with town.transaction() as db:
+        await sessions.end(db, town.vault, session.id, "signed_out", town.clock.now())
+
+    answer = await browser.follow(await browser.press(page, "continue", code=code))
+
+    assert Shown(answer).heading == "Please start again"
+    assert await session_of(town, browser) is None
+
+
+async def test_two_presses_at_once_are_one_sign_in(town):
+    """R45: the second of two posts under way at the same time finds the code spent, and follows the first."""
+    ada, browser = await resident(town), town.browser()
+    page = await give_password(browser, await browser.see(await begin_for(town, browser)), ada)
+    code = code_of(town, ada)
+
+    answers = await asyncio.gather(*(browser.press(page, "continue", code=code) for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {303}
+    for answer in answers:
+        assert (await browser.follow(answer)).url.path == "/privacy"
+    assert [kind for kind in await town.history(ada.account_id) if kind == "signed_in"] == ["signed_in"]
 
 
 @pytest.mark.parametrize("step", ["/second-factor", "/enrol", "/recovery-codes"])
