@@ -130,6 +130,9 @@ async def test_the_back_button_after_each_step_of_a_sign_in(browser: Browser, st
         await visitor.page.go_back()
         await is_helped(visitor)
         await visitor.open(sign_in)
+        assert visitor.page.url == consent
+        street.later(11)
+        await visitor.open(sign_in)
         await visitor.at("error")
         await visitor.follow("/authorize?interaction")
         assert visitor.page.url == consent
