@@ -52,13 +52,14 @@ def page(
     request: Request[Any, Any, Any],
     template: str,
     *,
-    status: int = 200,
+    status: int | None = None,
     problems: Sequence[Problem] = (),
+    refusal: Refusal | None = None,
     form_targets: Sequence[str] = (),
     languages: Sequence[str] = (),
     **context: Any,
 ) -> Template:
-    """A page of ours.
+    """A page of ours. Its status is 200, or 400 with `problems`; where a `refusal` says "not now", 429 and when.
 
     `form_targets`: origins (or custom schemes) a form on it may lead to, for the pages of an interaction;
     `languages`: preferred languages that outrank the browser's (ui_locales, then the account's).
@@ -67,7 +68,16 @@ def page(
         request.state.form_targets = tuple(form_targets)
     if languages:
         request.state.languages = tuple(languages)
-    return Template(template_name=template, context={"problems": problems, **context}, status_code=status)
+    too_many = refusal is not None and refusal.status == 429
+    headers = {}
+    if refusal is not None and refusal.retry_after is not None:
+        headers["retry-after"] = str(refusal.retry_after)
+    return Template(
+        template_name=template,
+        context={"problems": problems, **context},
+        status_code=status or (429 if too_many else 400 if problems else 200),
+        headers=headers,
+    )
 
 
 def see_other(url: str) -> Response[bytes]:

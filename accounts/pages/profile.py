@@ -87,7 +87,7 @@ async def change_name(
     form = await form_of(request)
     changes, problems = names_of(form)
     if problems:
-        return page(request, "profile_name.html", status=400, problems=problems, typed=form, labels=FIELDS)
+        return page(request, "profile_name.html", problems=problems, typed=form, labels=FIELDS)
     return await _change(db, vault, citizen, now, changes)
 
 
@@ -116,7 +116,7 @@ async def change_birthdate(
     form = await form_of(request)
     changes, problems = birthdate_of(form, now.date())
     if problems:
-        return page(request, "profile_birthdate.html", status=400, problems=problems, typed=form)
+        return page(request, "profile_birthdate.html", problems=problems, typed=form)
     return await _change(db, vault, citizen, now, changes)
 
 
@@ -145,7 +145,7 @@ async def change_address(
     form = await form_of(request)
     changes, problems = address_of(form)
     if problems:
-        return page(request, "profile_address.html", status=400, problems=problems, typed=form, labels=FIELDS)
+        return page(request, "profile_address.html", problems=problems, typed=form, labels=FIELDS)
     return await _change(db, vault, citizen, now, changes)
 
 
@@ -166,7 +166,7 @@ async def change_language(
     form = await form_of(request)
     tag, problems = language_of(form)
     if problems:
-        return page(request, "profile_language.html", status=400, problems=problems, typed=form)
+        return page(request, "profile_language.html", problems=problems, typed=form)
     await set_locale(db, citizen.account_id, tag, now)
     await record(db, citizen.account_id, "profile_changed", now)
     return see_other(f"{PROFILE}?changed=yes&lang={tag}")

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from accounts.citizen import Browser
 from accounts.database import Transaction
+from accounts.errors import Refusal
 from accounts.pages.page import Problem, page, see_other
 from accounts.store import Store
 from accounts.vault import Vault
@@ -56,18 +57,19 @@ def show(
     journey: Journey,
     template: str,
     *,
-    status: int = 200,
+    status: int | None = None,
     problems: Sequence[Problem] = (),
-    retry_after: int | None = None,
+    refusal: Refusal | None = None,
     **context: Any,
 ) -> Template:
     """A page of the sign-in, in the language it was asked for, whose forms may lead to where it goes on."""
     onward = journey.sign_in.onward
-    shown = page(
+    return page(
         request,
         template,
         status=status,
         problems=problems,
+        refusal=refusal,
         form_targets=[onward.form_target] if onward.form_target else [],
         languages=onward.language,
         journey=journey,
@@ -75,9 +77,6 @@ def show(
         cancel=onward.cancel,
         **context,
     )
-    if retry_after is not None:
-        shown.headers["retry-after"] = str(retry_after)
-    return shown
 
 
 async def lead_on(here: Here, sign_in_id: UUID, secure: bool) -> Response[bytes]:

@@ -113,16 +113,15 @@ def _new(
     problem: Problem | None = None,
     refusal: Refusal | None = None,
 ) -> Template:
-    shown = page(
+    return page(
         request,
         "contact_new.html",
-        status=_status(problem, refusal),
         problems=[problem] if problem else (),
+        refusal=refusal,
         kind=kind,
         typed={"identifier": form.get("identifier", ""), "phone": form.get("phone", "")},
         replaces=form.get("replaces", "")[:36],
     )
-    return _waiting(shown, refusal)
 
 
 def _code(
@@ -132,26 +131,15 @@ def _code(
     refusal: Refusal | None = None,
     sent_again: bool = False,
 ) -> Template:
-    shown = page(
+    return page(
         request,
         "contact_code.html",
-        status=_status(problem, refusal),
         problems=[problem] if problem else (),
+        refusal=refusal,
         change=change,
         path=f"{CONTACTS}/changes/{change.id}",
         sent_again=sent_again,
     )
-    return _waiting(shown, refusal)
-
-
-def _status(problem: Problem | None, refusal: Refusal | None) -> int:
-    return 429 if refusal is not None and refusal.status == 429 else 400 if problem else 200
-
-
-def _waiting(shown: Template, refusal: Refusal | None) -> Template:
-    if refusal is not None and refusal.retry_after is not None:
-        shown.headers["retry-after"] = str(refusal.retry_after)
-    return shown
 
 
 def _kind(kind: str, policy: IdentityPolicy) -> Kind:

@@ -133,16 +133,15 @@ def _first(
     problem: Problem | None = None,
     refusal: Refusal | None = None,
 ) -> Template:
-    shown = page(
+    return page(
         request,
         "recovery_contacts.html",
-        status=_status(problem, refusal),
         problems=[problem] if problem else (),
+        refusal=refusal,
         typed={"identifier": form.get("identifier", "")},
         path=RECOVERY,
         wait=int(here.policy.recovery.wait.total_seconds()),
     )
-    return _waiting(shown, refusal)
 
 
 async def _code(
@@ -153,28 +152,17 @@ async def _code(
     refusal: Refusal | None = None,
 ) -> Template:
     by_phone = visit.account_id is not None
-    shown = page(
+    return page(
         request,
         "recovery_code.html",
-        status=_status(problem, refusal),
         problems=[problem] if problem else (),
+        refusal=refusal,
         path=request.url.path,
         email=visit.email,
         by_phone=by_phone,
         number=await masked_number(here.db, here.vault, visit, here.now) if by_phone else "",
         sent_again=request.query_params.get("sent") == "again",
     )
-    return _waiting(shown, refusal)
-
-
-def _status(problem: Problem | None, refusal: Refusal | None) -> int:
-    return 429 if refusal is not None and refusal.status == 429 else 400 if problem else 200
-
-
-def _waiting(shown: Template, refusal: Refusal | None) -> Template:
-    if refusal is not None and refusal.retry_after is not None:
-        shown.headers["retry-after"] = str(refusal.retry_after)
-    return shown
 
 
 handlers = [first_page, enter_address, visit_page, enter_code]

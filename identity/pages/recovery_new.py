@@ -116,7 +116,6 @@ async def _page(
     return page(
         request,
         "recovery_new.html",
-        status=400 if problem else 200,
         problems=[problem] if problem else (),
         path=f"{RECOVERY}/{visit.id}",
         typed={"lost": (form or {}).get("lost", "")},

@@ -115,9 +115,7 @@ def _first(
     refusal: Refusal | None = None,
 ) -> Template:
     typed = {"identifier": form.get("identifier", "")}
-    wait = refusal.retry_after if refusal is not None else None
-    status = 429 if wait else 400
-    return show(request, journey, "register.html", status=status, problems=[problem], retry_after=wait, typed=typed)
+    return show(request, journey, "register.html", problems=[problem], refusal=refusal, typed=typed)
 
 
 def _code(
@@ -127,14 +125,12 @@ def _code(
     refusal: Refusal | None = None,
     sent_again: bool = False,
 ) -> Template:
-    wait = refusal.retry_after if refusal is not None else None
     return show(
         request,
         at.journey,
         "register_code.html",
-        status=429 if wait else 400 if problem else 200,
-        retry_after=wait,
         problems=[problem] if problem else (),
+        refusal=refusal,
         registration=at.registration,
         sent_again=sent_again,
     )

@@ -103,7 +103,6 @@ async def _password(
         request,
         at.journey,
         "register_password.html",
-        status=400 if problem else 200,
         problems=[problem] if problem else (),
         registration=at.registration,
         shortest=here.policy.password.shortest_with_second,

@@ -117,14 +117,12 @@ async def _second_page(
             needs_verification="passkey" not in ways,
             now=here.now,
         )
-    too_many = refusal is not None and refusal.status == 429
     return show(
         request,
         journey,
         "second_factor.html",
-        status=429 if too_many else 400 if problems else 200,
-        retry_after=refusal.retry_after if refusal is not None and too_many else None,
         problems=problems or (),
+        refusal=refusal,
         has_app="otp" in ways,
         has_codes="recovery" in ways,
         has_phone="sms" in ways,

@@ -73,7 +73,6 @@ async def _page(
     return page(
         request,
         "security_app.html",
-        status=400 if problem else 200,
         problems=[problem] if problem else (),
         app=app_setup(await offer(db, key, account_id, now), label, policy.totp_issuer),
     )

@@ -88,7 +88,6 @@ async def _page(
     return page(
         request,
         "security_passkey.html",
-        status=400 if problem else 200,
         problems=[problem] if problem else (),
         passkey=embedded(ceremony),
     )

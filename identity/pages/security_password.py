@@ -129,7 +129,6 @@ def _page(
     return page(
         request,
         "security_password.html",
-        status=400 if problem else 200,
         problems=[problem] if problem else (),
         has_password=having.has_password,
         shortest=rules.shortest_with_second if has_second(having) else rules.shortest_alone,

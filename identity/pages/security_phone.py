@@ -64,7 +64,6 @@ async def _page(
     return page(
         request,
         "security_phone.html",
-        status=400 if problem else 200,
         problems=[problem] if problem else (),
         phones=[(str(one.id), one.value) for one in numbers],
         typed={"phone": str(numbers[0].id) if len(numbers) == 1 else ""},

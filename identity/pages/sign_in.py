@@ -123,14 +123,12 @@ async def first_page(
     )
     if identifier is None:
         identifier = journey.sign_in.identifier or journey.sign_in.onward.hint or await _own_address(here, journey)
-    too_many = refusal is not None and refusal.status == 429
     return show(
         request,
         journey,
         "sign_in.html",
-        status=429 if too_many else 400 if problems else 200,
-        retry_after=refusal.retry_after if refusal is not None and too_many else None,
         problems=problems or (),
+        refusal=refusal,
         typed={"identifier": identifier},
         passkey=embedded(ceremony),
         again=_is_again(here, journey),
