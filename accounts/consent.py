@@ -10,10 +10,11 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ForeignKey, Index, String, Uuid, insert, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Json, Transaction, new_id
+from accounts.vault import DataKey
 
 LawfulBasis = Literal["consent", "public_task"]
 EndReason = Literal["withdrawn", "account_closed"]
@@ -33,7 +34,10 @@ class Consent(Base):
     claims: Mapped[list[str]] = mapped_column(Json)
     """Every claim that may be released under it, those of its scopes included."""
     details: Mapped[list[str] | None] = mapped_column(Json)
-    """What else it is for, each as one canonical text (RFC 9396); null where there is nothing of that kind."""
+    """As releases before `details_sealed` wrote them: read, never written."""
+    details_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """`Details`, under the account's data key: what a citizen pays and to whom is theirs (R60). Null where there is
+    nothing of that kind."""
     shown: Mapped[dict[str, object]] = mapped_column(Json)
     """The snapshot: the service's name, purposes, notice version and language as the citizen saw them."""
     lawful_basis: Mapped[str] = mapped_column(String(16))
@@ -42,13 +46,35 @@ class Consent(Base):
     end_reason: Mapped[str | None] = mapped_column(String(16))
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """What the citizen saw when agreeing."""
+class Allowed(msgspec.Struct, frozen=True):
+    """Something that a service may do, in words: its name, each act, and what it is about, line by line."""
+
+    name: str
+    acts: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+
+
+class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the citizen saw when agreeing. `allowed` is what the service may do at APIs; what it may do with the
+    citizen's own values in it stands in `Details`."""
 
     service_name: str
     purpose: str
     notice_version: str
     language: str
+    allowed: tuple[Allowed, ...] = ()
+
+
+class Details(msgspec.Struct, frozen=True):
+    """What else an agreement is for, exactly (RFC 9396): each as one canonical text, and all of them as the citizen
+    read them."""
+
+    texts: tuple[str, ...] = ()
+    allowed: tuple[Allowed, ...] = ()
+
+
+NO_DETAILS = Details()
+_PLACE = "consent.details_sealed"
 
 
 class ConsentView(msgspec.Struct, frozen=True):
@@ -63,6 +89,8 @@ class ConsentView(msgspec.Struct, frozen=True):
     given_at: datetime
     ended_at: datetime | None
     end_reason: str | None
+    details: tuple[str, ...] | None = None
+    details_sealed: bytes | None = None
 
 
 _COLUMNS = (
@@ -75,6 +103,8 @@ _COLUMNS = (
     Consent.given_at,
     Consent.ended_at,
     Consent.end_reason,
+    Consent.details,
+    Consent.details_sealed,
 )
 
 
@@ -88,11 +118,14 @@ async def give_consent(
     shown: Shown,
     lawful_basis: LawfulBasis,
     now: datetime,
-    details: Collection[str] = (),
+    details: Details = NO_DETAILS,
+    key: DataKey | None = None,
 ) -> UUID:
     """A new agreement. It names everything the service may have from now on, what was agreed before included;
-    older agreements stay as they are, so that grants in other browsers live on."""
+    older agreements stay as they are, so that grants in other browsers live on. Details need the account's `key`."""
     consent_id = new_id(now)
+    if details.texts and key is None:
+        raise ValueError("details are kept sealed: they need the account's data key")
     await db.execute(
         insert(Consent).values(
             id=consent_id,
@@ -100,13 +133,22 @@ async def give_consent(
             client_id=client_id,
             scopes=sorted(scopes),
             claims=sorted(claims),
-            details=sorted(details) or None,
+            details_sealed=key.seal(_PLACE, consent_id, msgspec.json.encode(details))
+            if key and details.texts
+            else None,
             shown=msgspec.to_builtins(shown),
             lawful_basis=lawful_basis,
             given_at=now,
         )
     )
     return consent_id
+
+
+def details_of(key: DataKey, consent_id: UUID, sealed: bytes | None, plain: Collection[str] | None = ()) -> Details:
+    """What `give_consent` sealed; `plain` is what an earlier release wrote instead, which has no words."""
+    if sealed is None:
+        return Details(tuple(plain or ()))
+    return msgspec.json.decode(key.open(_PLACE, consent_id, sealed), type=Details)
 
 
 async def withdraw_consent(

@@ -8,7 +8,9 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import AT, Base, Instant, Json, Transaction, digest
+from accounts.vault import Vault
 from oidc.grant import Grant, leaning, stands
+from oidc.grant_details import details_of_grant
 from oidc.protocol.access_token import confirmation
 from oidc.protocol.introspection import TokenFacts
 from oidc.release import RELEASE_COLUMNS, with_sources
@@ -25,6 +27,9 @@ class AccessToken(Base):
     audience: Mapped[list[str] | None] = mapped_column(Json)
     """The resources it was narrowed to (RFC 8707)."""
     authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    """As releases before `detail_positions` wrote them: read, never written."""
+    detail_positions: Mapped[list[int] | None] = mapped_column(Json)
+    """Which of its grant's authorization details it is for: what they say stands there alone, sealed (R60)."""
     dpop_jkt: Mapped[str | None] = mapped_column(String(64))
     certificate_thumbprint: Mapped[str | None] = mapped_column(String(64))
     """`x5t#S256` (RFC 8705 section 3.1)."""
@@ -38,13 +43,19 @@ async def find_released(db: Transaction, token: str, now: datetime) -> Any:
     return await db.first(_RELEASED, {"token": digest(token), "at": now})
 
 
-async def find_facts(db: Transaction, token: str, now: datetime) -> TokenFacts | None:
-    """What introspection may say of a live access token, in one statement; None where it is worth nothing."""
+async def find_facts(db: Transaction, vault: Vault, token: str, now: datetime) -> TokenFacts | None:
+    """What introspection may say of a live access token, in one statement (and one for authorization details); None
+    where it is worth nothing."""
     row = await db.first(_FACTS, {"token": digest(token), "at": now})
-    return None if row is None else facts_of(row, token_type="DPoP" if row.dpop_jkt else "Bearer")
+    if row is None:
+        return None
+    details = tuple(row.authorization_details or ())
+    if row.detail_positions is not None:
+        details = await details_of_grant(db, vault, row.grant_id, row.detail_positions)
+    return facts_of(row, token_type="DPoP" if row.dpop_jkt else "Bearer", details=details)
 
 
-def facts_of(row: Any, *, token_type: str) -> TokenFacts:
+def facts_of(row: Any, *, token_type: str, details: tuple[dict[str, Any], ...] = ()) -> TokenFacts:
     """A token joined to its grant, as a value."""
     return TokenFacts(
         client_id=row.client_id,
@@ -57,7 +68,7 @@ def facts_of(row: Any, *, token_type: str) -> TokenFacts:
         auth_time=row.auth_time,
         acr=row.acr,
         cnf=confirmation(jkt=row.dpop_jkt, certificate=row.certificate_thumbprint),
-        authorization_details=tuple(row.authorization_details or ()),
+        authorization_details=details,
     )
 
 
@@ -78,6 +89,8 @@ _FACT_COLUMNS: tuple[Any, ...] = (
     AccessToken.dpop_jkt,
     AccessToken.certificate_thumbprint,
     AccessToken.authorization_details,
+    AccessToken.detail_positions,
+    AccessToken.grant_id,
     AccessToken.issued_at,
     AccessToken.expires_at,
     Grant.sub,

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, Uuid, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from accounts.account import data_key_of
 from accounts.database import AT, Base, Instant, Transaction, digest, new_secret
 from accounts.vault import Vault
 from identity.session import SessionView
@@ -23,6 +24,7 @@ from oidc.grant import (
     standing_grant,
     stands,
 )
+from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.client_metadata import REFRESH_TOKEN
@@ -95,6 +97,7 @@ async def issue_code(
         now=now,
         resources=request.resource,
         details=request.authorization_details,
+        key=await data_key_of(db, vault, session.account_id) if request.authorization_details else None,
     )
     code = new_secret()
     await db.execute(
@@ -119,6 +122,7 @@ _INSERT = insert(AuthorizationCode)
 
 async def redeem(
     db: Transaction,
+    vault: Vault,
     policy: ProviderPolicy,
     client: RegisteredClient,
     asked: CodeGrant,
@@ -149,7 +153,7 @@ async def redeem(
         await db.execute(_SPEND, {**presented, "at": now})
         await revoke_grant(db, row.id, "code_misused", now)
         raise
-    grant = grant_view(row)
+    grant = await with_details(db, vault, grant_view(row))
     tokens = access_token_of(policy, grant, grant.scopes, wish, now, sender)
     if client.uses(REFRESH_TOKEN):
         tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))

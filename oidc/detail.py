@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from accounts.consent import Allowed, Details
 from oidc.protocol.authorization_details import canonical
 from oidc.protocol.capabilities import DetailType
 from oidc.resource import Words, said
@@ -31,23 +32,17 @@ class DetailKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return DetailType(type=self.type, required=self.required, optional=optional, actions=tuple(self.actions))
 
 
-class DetailSaid(msgspec.Struct, frozen=True):
-    """One detail as a citizen reads it."""
-
-    name: str
-    acts: tuple[str, ...]
-    rows: tuple[tuple[str, str], ...]
-
-
-def said_of(kinds: Mapping[str, DetailKind], details: Iterable[Mapping[str, Any]], language: str) -> list[DetailSaid]:
-    """Each detail by the name of its type, what it allows, and its fields."""
-    return [_said(kinds[detail["type"]], detail, language) for detail in details if detail["type"] in kinds]
+def allowed_by(
+    kinds: Mapping[str, DetailKind], details: Iterable[Mapping[str, Any]], language: str
+) -> tuple[Allowed, ...]:
+    """Each detail as a citizen reads it: the name of its type, what it allows, and its fields."""
+    return tuple(_allowed(kinds[detail["type"]], detail, language) for detail in details if detail["type"] in kinds)
 
 
-def _said(kind: DetailKind, detail: Mapping[str, Any], language: str) -> DetailSaid:
+def _allowed(kind: DetailKind, detail: Mapping[str, Any], language: str) -> Allowed:
     acts = tuple(said(kind.actions[name], language) for name in detail.get("actions", ()) if name in kind.actions)
     rows = ((said(words, language), _text(detail[name])) for name, words in kind.fields.items() if name in detail)
-    return DetailSaid(said(kind.name, language), acts, tuple(rows))
+    return Allowed(said(kind.name, language), acts, tuple(rows))
 
 
 def _text(value: Any) -> str:
@@ -57,6 +52,15 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_text(part) for part in value)
     return str(value)
+
+
+def details_to_agree(
+    kinds: Mapping[str, DetailKind], asked: Iterable[Mapping[str, Any]], agreed: Iterable[str], language: str
+) -> Details:
+    """What a new agreement is for: what is asked now, and what stands beside it from before."""
+    standing = still_agreed(kinds, agreed, in_this_visit=False)
+    texts = tuple(dict.fromkeys((*canonical_details(asked), *standing)))
+    return Details(texts, allowed_by(kinds, (msgspec.json.decode(text) for text in texts), language))
 
 
 def canonical_details(details: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import LargeBinary, String, and_, bindparam, select
 from sqlalchemy.orm import aliased
 
-from accounts.account import Account
-from accounts.consent import Consent
+from accounts.account import Account, data_key_of
+from accounts.consent import Consent, details_of
 from accounts.database import AT, Transaction, digest
+from accounts.vault import Vault
 from identity.session import SESSION_COLUMNS, Session, SessionView, is_alive
 from oidc.client import RegisteredClient
 from oidc.subject import Subject
@@ -45,7 +46,13 @@ _NEWEST = (
 )
 _ENTRANCE = (
     select(
-        *SESSION_COLUMNS, Consent.id.label("consent_id"), Consent.scopes, Consent.claims, Consent.details, Subject.sub
+        *SESSION_COLUMNS,
+        Consent.id.label("consent_id"),
+        Consent.scopes,
+        Consent.claims,
+        Consent.details,
+        Consent.details_sealed,
+        Subject.sub,
     )
     .select_from(Session)
     .join(Account, Account.id == Session.account_id)
@@ -56,9 +63,10 @@ _ENTRANCE = (
 
 
 async def find_entrance(
-    db: Transaction, session_secret: str | None, client: RegisteredClient, now: datetime
+    db: Transaction, vault: Vault, session_secret: str | None, client: RegisteredClient, now: datetime
 ) -> Entrance:
-    """The live session behind a cookie, as it stands at this service. The account may be suspended."""
+    """The live session behind a cookie, as it stands at this service. The account may be suspended. An agreement with
+    authorization details costs a statement more."""
     if not session_secret or len(session_secret) > 128:
         return Entrance()
     row = await db.first(
@@ -81,6 +89,8 @@ async def find_entrance(
     )
     if row.consent_id is None:
         return Entrance(session, None, row.sub)
-    return Entrance(
-        session, Agreement(row.consent_id, tuple(row.scopes), tuple(row.claims), tuple(row.details or ())), row.sub
-    )
+    details = tuple(row.details or ())
+    if row.details_sealed is not None and row.account_state != "closed":
+        key = await data_key_of(db, vault, row.account_id)
+        details = details_of(key, row.consent_id, row.details_sealed).texts
+    return Entrance(session, Agreement(row.consent_id, tuple(row.scopes), tuple(row.claims), details), row.sub)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
+    LargeBinary,
     Select,
     String,
     Uuid,
@@ -26,6 +27,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from accounts.account import Account
 from accounts.consent import Consent
 from accounts.database import AT, Base, Instant, Json, Transaction, new_id
+from accounts.vault import DataKey
 from identity.session import Session, is_alive
 
 RevokeReason = Literal["code_replayed", "code_misused", "refresh_reused", "revoked_by_client", "revoked_by_operator"]
@@ -55,7 +57,9 @@ class Grant(Base):
     resources: Mapped[list[str] | None] = mapped_column(Json)
     """The APIs that tokens may be asked for (RFC 8707)."""
     authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
-    """What exactly was agreed to (RFC 9396)."""
+    """As releases before `details_sealed` wrote them: read, never written."""
+    details_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What exactly was agreed to (RFC 9396), as JSON under the account's data key (R60)."""
     acr: Mapped[str] = mapped_column(String(64))
     amr: Mapped[list[str]] = mapped_column(Json)
     auth_time: Mapped[datetime] = mapped_column(Instant)
@@ -82,7 +86,12 @@ class GrantView(msgspec.Struct, frozen=True):
     auth_time: datetime
     created_at: datetime
     resources: tuple[str, ...] = ()
+    has_details: bool = False
     details: tuple[dict[str, Any], ...] = ()
+    """Where there are any, `oidc.grant_details.with_details` opens them."""
+
+
+DETAILS_PLACE = "oidc_grant.details_sealed"
 
 
 class SessionService(msgspec.Struct, frozen=True):
@@ -110,7 +119,7 @@ GRANT_COLUMNS = (
     Grant.auth_time,
     Grant.created_at,
     Grant.resources,
-    Grant.authorization_details,
+    (Grant.details_sealed.is_not(None) | Grant.authorization_details.is_not(None)).label("has_details"),
 )
 
 
@@ -162,7 +171,7 @@ def grant_view(row: Any) -> GrantView:
         row.auth_time,
         row.created_at,
         tuple(row.resources or ()),
-        tuple(row.authorization_details or ()),
+        bool(row.has_details),
     )
 
 
@@ -183,9 +192,13 @@ async def open_grant(
     now: datetime,
     resources: Collection[str] = (),
     details: Collection[dict[str, Any]] = (),
+    key: DataKey | None = None,
     is_offline: bool | None = None,
 ) -> UUID:
-    """A new grant. It outlives its session when `offline_access` is among its scopes, or where the caller says so."""
+    """A new grant. It outlives its session when `offline_access` is among its scopes, or where the caller says so.
+    Details need the account's `key`."""
+    if details and key is None:
+        raise ValueError("details are kept sealed: they need the account's data key")
     grant_id = new_id(now)
     await db.execute(
         _INSERT,
@@ -205,7 +218,9 @@ async def open_grant(
             "auth_time": auth_time,
             "created_at": now,
             "resources": list(resources) or None,
-            "authorization_details": list(details) or None,
+            "details_sealed": key.seal(DETAILS_PLACE, grant_id, msgspec.json.encode(details))
+            if key and details
+            else None,
         },
     )
     return grant_id

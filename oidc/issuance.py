@@ -37,6 +37,8 @@ class NewTokens(msgspec.Struct, frozen=True):
     audience: str | None = None
     """The one API that the access token is for. It will be a JWT: there is nothing to keep, and it is not made yet."""
     details: tuple[dict[str, Any], ...] = ()
+    detail_positions: tuple[int, ...] = ()
+    """Where these stand among those of the grant."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -63,10 +65,12 @@ def access_token_of(
     tokens = new_access_token(policy, scopes, now, sender)
     if not grant.resources and not grant.details and wish == ALL:
         return tokens
+    positions = narrow_details(grant.details, wish.details)
     return msgspec.structs.replace(
         tokens,
         audience=one_audience(narrow_resources(grant.resources, wish.resources)),
-        details=tuple(dict(detail) for detail in narrow_details(grant.details, wish.details)),
+        details=tuple(grant.details[position] for position in positions),
+        detail_positions=positions,
     )
 
 
@@ -116,7 +120,7 @@ def _parameters(tokens: NewTokens) -> dict[str, Any]:
         "access_expires_at": tokens.access_expires_at,
         "access_jkt": tokens.sender.jkt,
         "access_certificate": tokens.sender.certificate,
-        "access_details": list(tokens.details) or None,
+        "access_details": list(tokens.detail_positions) or None,
     }
     if tokens.refresh_token is not None:
         parameters["refresh_digest"] = digest(tokens.refresh_token)
@@ -150,7 +154,7 @@ def _insert(table: type[Base], name: str) -> Insert:
 
 
 def _columns(name: str) -> tuple[str, ...]:
-    return (*COLUMNS, "authorization_details") if name == "access" else COLUMNS
+    return (*COLUMNS, "detail_positions") if name == "access" else COLUMNS
 
 
 KEEP_ACCESS = _insert(AccessToken, "access")

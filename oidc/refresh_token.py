@@ -17,6 +17,7 @@ from accounts.vault import Vault
 from oidc.access_token import facts_of
 from oidc.client import RegisteredClient
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
+from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of, keep_access_token
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.introspection import TokenFacts
@@ -92,7 +93,7 @@ async def refresh(
     presented = {"presented": digest(asked.refresh_token), "by": client.client_id}
     row = await _presented(db, presented, now)
     require_bound_sender(sender, jkt=row.dpop_jkt, certificate=row.certificate_thumbprint)
-    grant = grant_view(row)
+    grant = await with_details(db, vault, grant_view(row))
     tokens = access_token_of(policy, grant, narrow_scope(row.granted, asked.scope), wish, now, sender)
     if row.rotated_at is None and keeps_its_refresh_token(client):
         if not await _RENEWAL.into(db, {**presented, "until": _unused_until(policy, grant, now)}, tokens, now):
@@ -150,7 +151,6 @@ _FACT_COLUMNS: tuple[Any, ...] = (
     RefreshToken.scopes,
     RefreshToken.client_id,
     null().label("audience"),
-    null().label("authorization_details"),
     RefreshToken.dpop_jkt,
     RefreshToken.certificate_thumbprint,
     RefreshToken.issued_at,

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
+from accounts.consent import Allowed
 from oidc.protocol.capabilities import SIGNING_ALGORITHMS, STANDARD_SCOPES
 from oidc.protocol.parameters import SCOPE_TOKEN
 from oidc.protocol.uris import problem_of_uri
@@ -27,17 +28,10 @@ class Resource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(scope for scope in granted if scope in self.scopes)
 
 
-class Asks(msgspec.Struct, frozen=True):
-    """What a service wants to do at an API, in words."""
-
-    name: str
-    acts: tuple[str, ...]
-
-
-def asked_at(resources: Mapping[str, Resource], scopes: Collection[str], language: str) -> tuple[Asks, ...]:
-    """The APIs that these scopes belong to, and what each scope allows."""
+def allowed_at(resources: Mapping[str, Resource], scopes: Collection[str], language: str) -> tuple[Allowed, ...]:
+    """The APIs that these scopes belong to, and what each scope allows, in words."""
     return tuple(
-        Asks(said(resource.name, language), tuple(said(resource.scopes[scope], language) for scope in asked))
+        Allowed(said(resource.name, language), tuple(said(resource.scopes[scope], language) for scope in asked))
         for resource in resources.values()
         if (asked := resource.scope_of(scopes))
     )

@@ -8,25 +8,27 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Select, func, select
 
-from accounts.consent import Consent, Shown
+from accounts.consent import Allowed, Consent, Shown
 from accounts.database import Transaction
 from oidc.grant import Grant
 
 
 class Service(msgspec.Struct, frozen=True):
     """One agreement with a service. `name` and `purpose` are what the citizen was shown; `last_used` is when they
-    last entered it."""
+    last entered it. `allowed` is what it may do at APIs; what else, exactly, is still sealed."""
 
     id: UUID
     client_id: str
     name: str
     purpose: str
     claims: tuple[str, ...]
+    allowed: tuple[Allowed, ...]
     is_lasting: bool
     lawful_basis: str
     since: datetime
     ended_at: datetime | None
     last_used: datetime | None
+    details_sealed: bytes | None = None
 
 
 async def services_used(db: Transaction, account_id: UUID, *, limit: int = 100) -> list[Service]:
@@ -99,6 +101,7 @@ def _agreements(since: Any) -> Select[Any]:
         Consent.lawful_basis,
         since.label("since"),
         Consent.ended_at,
+        Consent.details_sealed,
         last_used.label("last_used"),
     ).select_from(Consent)
 
@@ -111,9 +114,11 @@ def _service(row: Any) -> Service:
         name=shown.service_name,
         purpose=shown.purpose,
         claims=tuple(row.claims),
+        allowed=shown.allowed,
         is_lasting="offline_access" in row.scopes,
         lawful_basis=row.lawful_basis,
         since=row.since,
         ended_at=row.ended_at,
         last_used=row.last_used,
+        details_sealed=row.details_sealed,
     )

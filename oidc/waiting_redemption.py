@@ -7,9 +7,11 @@ import msgspec
 from sqlalchemy import Integer, Uuid, bindparam, select, update
 
 from accounts.database import AT, Transaction, digest, new_secret
+from accounts.vault import Vault
 from oidc.client import RegisteredClient
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
-from oidc.issuance import NewTokens, Spending, new_access_token
+from oidc.grant_details import with_details
+from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
 from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.polling import Waiting, poll
@@ -30,12 +32,14 @@ class Redeemed(msgspec.Struct, frozen=True):
 
 async def redeem_waiting(
     db: Transaction,
+    vault: Vault,
     policy: ProviderPolicy,
     client: RegisteredClient,
     kind: Kind,
     secret: str,
     now: datetime,
     sender: Sender = ANYONE,
+    wish: Wish = ALL,
 ) -> Redeemed:
     """Tokens, once the citizen has agreed; until then, and when the client asks too often, the refusal that says so.
 
@@ -57,8 +61,8 @@ async def redeem_waiting(
     found = await db.first(_STANDING, {"grant_id": row.grant_id, "at": now})
     if found is None:
         raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="the grant does not stand")
-    grant = grant_view(found)
-    tokens = new_access_token(policy, grant.scopes, now, sender)
+    grant = await with_details(db, vault, grant_view(found))
+    tokens = access_token_of(policy, grant, grant.scopes, wish, now, sender)
     if client.uses(REFRESH_TOKEN):
         tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))
     if not await _REDEMPTION.into(db, presented, tokens, now):

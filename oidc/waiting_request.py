@@ -68,7 +68,8 @@ class WaitingRequest(Base):
 
 
 class AskedFor(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the client asked: scopes, the levels that would do, and what the citizen compares with the other device.
+    """What the client asked: scopes and details (RFC 9396), the levels that would do, and what the citizen compares
+    with the other device.
     `address` is where the request came from; `token` is CIBA's
     `client_notification_token`, and `secret` the `auth_req_id`, kept where the client is told by it."""
 
@@ -78,6 +79,7 @@ class AskedFor(msgspec.Struct, frozen=True, omit_defaults=True):
     token: str | None = None
     secret: str | None = None
     address: str = ""
+    details: tuple[dict[str, Any], ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from accounts.account import data_key_of
 from accounts.activity import record
-from accounts.consent import Shown, give_consent
+from accounts.consent import NO_DETAILS, Allowed, Details, Shown, give_consent
 from accounts.database import Transaction
 from accounts.pages.page import N_
 from accounts.vault import Vault
@@ -39,7 +39,8 @@ async def agree(
     *,
     scopes: Collection[str],
     claims: Collection[str] = (),
-    details: Collection[str] = (),
+    allowed: Collection[Allowed] = (),
+    details: Details = NO_DETAILS,
     before: Before | None,
     is_lasting: bool,
     language: str,
@@ -48,22 +49,23 @@ async def agree(
     address: str,
     now: datetime,
 ) -> UUID:
-    """A new agreement to these scopes, further claims and details (RFC 9396). `language` is that of the page, `locale`
-    the citizen's."""
+    """A new agreement to these scopes (`allowed` says in words what those of APIs are for), further claims and details
+    (RFC 9396). `language` is that of the page, `locale` the citizen's."""
     released = all_claims(scopes, claims)
     name = client.name_in(language)
+    key = await data_key_of(db, vault, account_id)
     consent_id = await give_consent(
         db,
         account_id,
         client.client_id,
         scopes={*scopes, *(before.scopes if before else ())},
         claims={*released, *(before.claims if before else ())},
-        shown=Shown(name, client.text_in("purpose", language) or NO_PURPOSE, NOTICE, language),
+        shown=Shown(name, client.text_in("purpose", language) or NO_PURPOSE, NOTICE, language, tuple(allowed)),
         lawful_basis="consent",
         now=now,
         details=details,
+        key=key,
     )
-    key = await data_key_of(db, vault, account_id)
     await record(db, account_id, "consent_given", now, key=key, service=name, device=device, address=address)
     gets: Sequence[str] = words_of(released)
     await tell(
@@ -77,6 +79,8 @@ async def agree(
         language=locale or language,
         service=name,
         gets=gets,
+        # What it may do, by name: what it is about (an amount, a name) is read in the account, not in a mail.
+        allowed=[{"name": one.name, "acts": one.acts} for one in (*allowed, *details.allowed)],
         lasting=LASTING if is_lasting else "",
     )
     return consent_id

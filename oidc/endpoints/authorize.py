@@ -52,7 +52,7 @@ async def authorize(
             visit = await returned(request, db, vault, provider, browser, session_secret, address, now)
         else:
             asked = await asked_for(db, vault, provider, parameters, now)
-            entrance = await find_entrance(db, session_secret, asked.client, now)
+            entrance = await find_entrance(db, vault, session_secret, asked.client, now)
             visit = Visit(asked.request, asked.client, browser, entrance, None, now, asked.pushed).speaks_to(request)
         return await take_step(request, db, vault, provider, identity_policy, visit, language_of, now)
 

@@ -36,7 +36,7 @@ CLAIM_WORDS: dict[str, str] = {
 LASTING = N_("Access after you have signed out, until you stop it")
 
 
-class Details(msgspec.Struct, frozen=True):
+class SharedValues(msgspec.Struct, frozen=True):
     """What is shared: by name (msgid) with the citizen's own value; by name alone what their record does not have;
     and of those the ones that the service says it needs."""
 
@@ -51,13 +51,13 @@ def words_of(claims: Iterable[str]) -> list[str]:
     return [words for claim, words in CLAIM_WORDS.items() if claim in held]
 
 
-def details_of(
+def shared_values(
     claims: Collection[str], values: Mapping[str, Any], language: str, essential: Collection[str] = ()
-) -> Details:
+) -> SharedValues:
     """The claims a person would ask about, with the citizen's own values."""
     there = {claim: value for claim in claims if (value := readable(claim, values.get(claim), language)) is not None}
     missing = [claim for claim in claims if claim not in there]
-    return Details(
+    return SharedValues(
         [(words, there[claim]) for claim, words in CLAIM_WORDS.items() if claim in there],
         words_of(missing),
         words_of(claim for claim in missing if claim in essential),

@@ -16,18 +16,18 @@ from accounts.pages.page import form_of, page, see_other
 from accounts.vault import Vault
 from identity.device import device_name
 from identity.session import SessionView
-from oidc.detail import canonical_details, said_of, still_agreed
+from oidc.detail import allowed_by, details_to_agree
 from oidc.endpoints.agreement import NOTICE, agree
 from oidc.endpoints.authorization_response import AnyRequest
 from oidc.endpoints.authorization_steps import denied, finish, step_of
-from oidc.endpoints.claim_words import all_claims, details_of
+from oidc.endpoints.claim_words import all_claims, shared_values
 from oidc.endpoints.own_values import masked_email, own_values
 from oidc.endpoints.visit import Visit, answered, returned
 from oidc.interaction import consent
 from oidc.protocol.claims import SCOPE_CLAIMS
 from oidc.protocol.prompt import AskConsent
 from oidc.provider import Provider
-from oidc.resource import asked_at
+from oidc.resource import allowed_at
 
 
 async def consent_page(
@@ -52,11 +52,11 @@ async def consent_page(
         client=visit.client,
         purpose=visit.client.text_in("purpose", language),
         is_known=visit.agreed is not None,
-        new=details_of(new, values, language, step.essential),
-        before=details_of(before, values, language),
+        new=shared_values(new, values, language, step.essential),
+        before=shared_values(before, values, language),
         is_lasting=step.offline,
-        acts=asked_at(provider.resources, step.scope, language),
-        details=said_of(provider.detail_kinds, visit.asked.authorization_details, language),
+        acts=allowed_at(provider.resources, step.scope, language),
+        details=allowed_by(provider.detail_kinds, visit.asked.authorization_details, language),
         is_new=bool(new) or bool(step.new_details) or bool(set(step.new_scope) - {"openid", *SCOPE_CLAIMS}),
         signed_in_as=masked_email(values),
         hidden={
@@ -124,8 +124,8 @@ async def _agree(
     now: datetime,
 ) -> None:
     """Write the agreement down, with what stood before, and tell every contact of it (R67)."""
+    scopes = {*step.scope, *(visit.agreed.scopes if visit.agreed else ())}
     before = visit.agreed.details if visit.agreed else ()
-    standing = still_agreed(provider.detail_kinds, before, in_this_visit=False)
     await agree(
         db,
         vault,
@@ -133,7 +133,8 @@ async def _agree(
         session.account_id,
         scopes=step.scope,
         claims=step.claims,
-        details={*canonical_details(visit.asked.authorization_details), *standing},
+        allowed=allowed_at(provider.resources, scopes, language),
+        details=details_to_agree(provider.detail_kinds, visit.asked.authorization_details, before, language),
         before=visit.agreed,
         is_lasting=step.offline,
         language=language,

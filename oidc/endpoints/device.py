@@ -80,7 +80,7 @@ async def _opened(
             vault,
             "device",
             client.client_id,
-            AskedFor(asked.scope, asked.acr_values, address=address),
+            AskedFor(asked.scope, asked.acr_values, address=address, details=asked.details),
             lifetime=provider.policy.waiting,
             interval=INTERVAL,
             now=now,
@@ -128,7 +128,7 @@ async def type_code(
             await store.hit(counter, TEN_MINUTES, now, cost=-1)
         return see_other(f"/device/{taken}")
     text = N_("This code is not known, or its time is over. Check it on your device.")
-    return page(request, "device.html", status=400, problems=[Problem("user_code", text)], typed=form)
+    return page(request, "device.html", problems=[Problem("user_code", text)], typed=form)
 
 
 async def _question(

@@ -48,7 +48,7 @@ async def introspection(
         facts = await find_resource_token_facts(db, vault, provider, token, now)
     else:
         facts = (
-            await find_facts(db, token, now)
+            await find_facts(db, vault, token, now)
             or await find_refresh_facts(db, token, now)
             or await find_service_facts(db, token, now)
         )

@@ -1,5 +1,6 @@
 """Services you use: what each gets, since when and why, and the way to withdraw it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from litestar.params import FromPath
 from accounts.account import data_key_of
 from accounts.activity import record
 from accounts.citizen import Citizen, PanelView
-from accounts.consent import withdraw_consent
+from accounts.consent import Allowed, details_of, withdraw_consent
 from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.pages.page import N_, page, see_other
@@ -27,19 +28,33 @@ IN_PANEL = 5
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A service and, as message ids, what it gets."""
+    """A service and, as message ids, what it gets; and what it may do, in the words that the citizen agreed to."""
 
     service: Service
     gets: list[str]
+    allowed: tuple[Allowed, ...]
 
 
-def _shown(service: Service) -> Shown:
-    return Shown(service, words_of(service.claims) + ([LASTING] if service.is_lasting else []))
+async def _shown(db: Transaction, vault: Vault, citizen: Citizen, services: Sequence[Service]) -> list[Shown]:
+    """Authorization details are opened with the citizen's own key, where there are any."""
+    sealed = any(service.details_sealed for service in services)
+    key = await data_key_of(db, vault, citizen.account_id) if sealed else None
+    return [
+        Shown(
+            service,
+            words_of(service.claims) + ([LASTING] if service.is_lasting else []),
+            (*service.allowed, *(details_of(key, service.id, service.details_sealed).allowed if key else ())),
+        )
+        for service in services
+    ]
 
 
 @get("/account/services")
 async def services(
-    request: AnyRequest, db: NamedDependency[Transaction], citizen: NamedDependency[Citizen]
+    request: AnyRequest,
+    db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
+    citizen: NamedDependency[Citizen],
 ) -> Response[Any]:
     """Every agreement that stands; below it those that have ended, paged by key (R44)."""
     before = _uuid(request.query_params.get("before"))
@@ -47,7 +62,7 @@ async def services(
     return page(
         request,
         "services.html",
-        standing=[] if before else [_shown(service) for service in await services_used(db, citizen.account_id)],
+        standing=[] if before else await _shown(db, vault, citizen, await services_used(db, citizen.account_id)),
         ended=ended[:LENGTH],
         is_first=before is None,
         withdrawn=await _just_withdrawn(request, db, citizen),
@@ -60,11 +75,13 @@ async def services(
 async def service(
     request: AnyRequest,
     db: NamedDependency[Transaction],
+    vault: NamedDependency[Vault],
     citizen: NamedDependency[Citizen],
     consent_id: FromPath[UUID],
 ) -> Response[Any]:
     """The question before withdrawing."""
-    return page(request, "service_withdraw.html", shown=_shown(await _standing(db, citizen, consent_id)))
+    (shown,) = await _shown(db, vault, citizen, [await _standing(db, citizen, consent_id)])
+    return page(request, "service_withdraw.html", shown=shown)
 
 
 @post("/account/services/{consent_id:uuid}", status_code=303)

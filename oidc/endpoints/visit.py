@@ -108,7 +108,7 @@ async def returned(
     interaction, client = await _held(db, vault, provider, browser, address, now)
     asked = authorization_request_from(interaction.request)
     require_still_registered(asked, client)
-    entrance = await find_entrance(db, session_secret, client, now)
+    entrance = await find_entrance(db, vault, session_secret, client, now)
     visit = Visit(asked, client, browser, entrance, interaction, interaction.opened_at, interaction.pushed)
     return visit.speaks_to(request)
 

@@ -16,7 +16,7 @@ from accounts.account import data_key_of
 from accounts.activity import Kind as HistoryKind
 from accounts.activity import record
 from accounts.citizen import Browser
-from accounts.consent import ConsentView, find_consent
+from accounts.consent import ConsentView, details_of, find_consent
 from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.outbox import enqueue
@@ -27,13 +27,15 @@ from identity.session import SessionView
 from identity.sign_in import Onward, begin
 from oidc.ciba_ping import PING
 from oidc.client import RegisteredClient
+from oidc.detail import allowed_by, canonical_details, details_to_agree, still_agreed
 from oidc.endpoints.agreement import NOTICE, agree
-from oidc.endpoints.claim_words import all_claims, details_of
+from oidc.endpoints.claim_words import all_claims, shared_values
 from oidc.endpoints.own_values import masked_email, own_values
 from oidc.grant import open_grant
 from oidc.protocol.assurance import level_for, meets
 from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.provider import Provider
+from oidc.resource import allowed_at
 from oidc.subject import subject_of
 from oidc.waiting_request import Answer, Waiting, settle
 
@@ -86,9 +88,9 @@ async def ask(
             is_device=waiting.kind == "device",
         )
     signed_in = await surely(db, vault, provider, browser, session, question, language, now)
-    return (
-        signed_in if isinstance(signed_in, Response) else await _page(request, db, vault, question, signed_in, language)
-    )
+    if isinstance(signed_in, Response):
+        return signed_in
+    return await _page(request, db, vault, provider, question, signed_in, language)
 
 
 async def surely(
@@ -118,7 +120,13 @@ async def surely(
 
 
 async def _page(
-    request: AnyRequest, db: Transaction, vault: Vault, question: Question, session: SessionView, language: str
+    request: AnyRequest,
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    question: Question,
+    session: SessionView,
+    language: str,
 ) -> Response[Any]:
     waiting, client = question.waiting, question.client
     agreed = await find_consent(db, session.account_id, client.client_id)
@@ -131,9 +139,11 @@ async def _page(
         client=client,
         purpose=client.text_in("purpose", language),
         is_known=agreed is not None,
-        new=details_of(asked - before, values, language),
-        before=details_of(asked & before, values, language),
+        new=shared_values(asked - before, values, language),
+        before=shared_values(asked & before, values, language),
         is_lasting=question.is_lasting,
+        acts=allowed_at(provider.resources, waiting.asked.scope, language),
+        details=allowed_by(provider.detail_kinds, waiting.asked.details, language),
         is_new=False,
         signed_in_as=masked_email(values),
         action=question.path,
@@ -172,7 +182,7 @@ async def answer(
     grant_id = None
     if said == "granted":
         device = device_name(request.headers.get("user-agent", ""))
-        consent_id = await _consent(db, vault, session, question, agreed, language, device, address, now)
+        consent_id = await _consent(db, vault, provider, session, question, agreed, language, device, address, now)
         grant_id = await open_grant(
             db,
             account_id=session.account_id,
@@ -187,6 +197,8 @@ async def answer(
             amr=session.amr,
             auth_time=session.auth_time,
             now=now,
+            details=question.waiting.asked.details,
+            key=await data_key_of(db, vault, session.account_id),
             is_offline=True,
         )
     if not await settle(db, question.waiting.id, session.account_id, said, now, grant_id):
@@ -203,6 +215,7 @@ async def answer(
 async def _consent(
     db: Transaction,
     vault: Vault,
+    provider: Provider,
     session: SessionView,
     question: Question,
     agreed: ConsentView | None,
@@ -213,15 +226,23 @@ async def _consent(
 ) -> Any:
     """The agreement that the grant stands on: the one there is, where it covers all that is asked."""
     # A client that renews its access by itself has what `offline_access` means, whatever it called it.
-    scope = {*question.waiting.asked.scope, *(("offline_access",) if question.is_lasting else ())}
-    if agreed is not None and scope <= set(agreed.scopes):
-        return agreed.id
+    asked, kinds = question.waiting.asked, provider.detail_kinds
+    scope = {*asked.scope, *(("offline_access",) if question.is_lasting else ())}
+    before: tuple[str, ...] = ()
+    if agreed is not None:
+        key = await data_key_of(db, vault, session.account_id)
+        before = details_of(key, agreed.id, agreed.details_sealed, agreed.details).texts
+        standing = still_agreed(kinds, before, in_this_visit=False)
+        if scope <= set(agreed.scopes) and set(canonical_details(asked.details)) <= set(standing):
+            return agreed.id
     return await agree(
         db,
         vault,
         question.client,
         session.account_id,
         scopes=scope,
+        allowed=allowed_at(provider.resources, {*scope, *(agreed.scopes if agreed else ())}, language),
+        details=details_to_agree(kinds, asked.details, before, language),
         before=agreed,
         is_lasting=question.is_lasting,
         language=language,

@@ -121,13 +121,14 @@ def judge(
     require_grant_type(client, AUTHORIZATION_CODE)
     metadata = client.metadata
     max_age = read_seconds(parameters, "max_age")
+    details = read_authorization_details(parameters.get("authorization_details"), capabilities.detail_types, client)
     return AuthorizationRequest(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
         response_mode=require_allowed_response_mode(parameters.get("response_mode"), client, capabilities),
         state=require_at_most(parameters, "state", MAX_STATE),
         nonce=require_at_most(parameters, "nonce", MAX_NONCE),
-        scope=read_scope(parameters, client, capabilities),
+        scope=read_scope(parameters, client, capabilities, is_needed=not details),
         prompt=read_prompt(parameters, capabilities),
         max_age=metadata.default_max_age if max_age is None else max_age,
         acr_values=read_acr_values(parameters) or metadata.default_acr_values,
@@ -139,9 +140,7 @@ def judge(
         display=read_display(parameters),
         code_challenge=read_code_challenge(parameters, required=client.require_pkce),
         resource=read_resources(parameters, capabilities.resources) if capabilities.has(RESOURCES) else (),
-        authorization_details=read_authorization_details(
-            parameters.get("authorization_details"), capabilities.detail_types, client
-        ),
+        authorization_details=details,
         dpop_jkt=read_dpop_thumbprint(parameters, capabilities),
     )
 

@@ -65,14 +65,15 @@ def canonical(detail: Mapping[str, Any]) -> str:
     return msgspec.json.encode(detail, order="deterministic").decode()
 
 
-def narrow_details(
-    granted: Sequence[Mapping[str, Any]], asked: Sequence[dict[str, Any]]
-) -> tuple[Mapping[str, Any], ...]:
-    """Section 6: a token request names some of the granted details, as they are; nothing named is all of them."""
-    known = {canonical(detail) for detail in granted}
-    if any(canonical(detail) not in known for detail in asked):
+def narrow_details(granted: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Section 6: a token request names some of the granted details, as they are; nothing named is all of them.
+    The places of those among the granted ones."""
+    place_of = {canonical(detail): place for place, detail in reversed(list(enumerate(granted)))}
+    named = [place_of.get(canonical(detail)) for detail in asked]
+    places = tuple(place for place in named if place is not None)
+    if len(places) < len(named):
         raise refused("The authorization_details are more than was granted.")
-    return tuple(asked) or tuple(granted)
+    return places or tuple(range(len(granted)))
 
 
 def refused(description: str) -> ProtocolError:

@@ -74,12 +74,17 @@ def require_allowed_response_mode(asked: str | None, client: Client, capabilitie
     return asked
 
 
-def read_scope(parameters: Parameters, client: Client, capabilities: Capabilities) -> tuple[str, ...]:
+def read_scope(
+    parameters: Parameters, client: Client, capabilities: Capabilities, *, is_needed: bool = True
+) -> tuple[str, ...]:
     """RFC 6749 section 3.3, OpenID Connect Core section 3.1.2.1: unknown scopes are ignored, forbidden ones refused.
 
-    Without `openid` it is plain OAuth 2.0: no ID token, and nothing about the person.
+    Without `openid` it is plain OAuth 2.0: no ID token, and nothing about the person. It may be left out where
+    authorization details say what is asked (RFC 9396 section 3).
     """
     asked = split_scope(parameters.get("scope"))
+    if not asked and not is_needed:
+        return ()
     if not asked:
         raise ProtocolError(INVALID_SCOPE, "The parameter scope is missing.")
     known = tuple(scope for scope in asked if scope in capabilities.scopes)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from joserfc.jwk import Key
 
+from oidc.protocol.authorization_details import read_authorization_details
 from oidc.protocol.authorization_rules import read_acr_values, read_scope
 from oidc.protocol.capabilities import FAPI2_ALGORITHMS, Capabilities
 from oidc.protocol.client import Client, require_grant_type
@@ -48,6 +49,7 @@ class BackchannelRequest(msgspec.Struct, frozen=True, kw_only=True):
     acr_values: tuple[str, ...] = ()
     binding_message: str | None = None
     client_notification_token: str | None = None
+    details: tuple[dict[str, Any], ...] = ()
 
 
 def read_backchannel_request(parameters: Parameters, client: Client, capabilities: Capabilities) -> BackchannelRequest:
@@ -62,6 +64,7 @@ def read_backchannel_request(parameters: Parameters, client: Client, capabilitie
         binding_message=read_binding_message(parameters),
         client_notification_token=read_notification_token(parameters, client),
         expires_in=read_expiry(parameters),
+        details=read_authorization_details(parameters.get("authorization_details"), capabilities.detail_types, client),
     )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from oidc.protocol.authorization_details import read_authorization_details
 from oidc.protocol.authorization_rules import read_acr_values, read_scope
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.client import Client, require_grant_type
@@ -20,16 +21,20 @@ LENGTH = 8
 
 
 class DeviceRequest(msgspec.Struct, frozen=True):
-    """RFC 8628 section 3.1, with the level of assurance that RFC 9470 lets a client ask for."""
+    """RFC 8628 section 3.1, with the level of assurance that RFC 9470 lets a client ask for, and what exactly it asks
+    to do (RFC 9396)."""
 
     scope: tuple[str, ...]
     acr_values: tuple[str, ...] = ()
+    details: tuple[dict[str, Any], ...] = ()
 
 
 def read_device_request(parameters: Parameters, client: Client, capabilities: Capabilities) -> DeviceRequest:
     """RFC 8628 section 3.1."""
     require_grant_type(client, DEVICE_CODE)
-    return DeviceRequest(read_scope(parameters, client, capabilities), read_acr_values(parameters))
+    details = read_authorization_details(parameters.get("authorization_details"), capabilities.detail_types, client)
+    scope = read_scope(parameters, client, capabilities, is_needed=not details)
+    return DeviceRequest(scope, read_acr_values(parameters), details)
 
 
 def user_code_from(random: bytes) -> str:

@@ -201,7 +201,7 @@ def consent_or_issue(
     if progress.consented_by != session.subject_key:
         if "consent" in request.prompt or ask.new_scope or ask.new_claims or ask.new_details:
             return ask
-    elif not set(scope) & agreed.scope or ask.new_details:
+    elif (scope and not set(scope) & agreed.scope) or ask.new_details:
         raise ProtocolError(CONSENT_REQUIRED, "The agreement has been withdrawn.")
     return Issue(
         scope=tuple(name for name in scope if name in agreed.scope),

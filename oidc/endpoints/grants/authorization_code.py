@@ -24,5 +24,5 @@ async def exchange(
 ) -> Granted:
     """Redeem the code. A refresh token goes to who is registered for that grant type."""
     wish = wish_of(parameters, provider, client)
-    redeemed = await redeem(db, provider.policy, client, read_code_grant(parameters), now, sender, wish)
+    redeemed = await redeem(db, vault, provider.policy, client, read_code_grant(parameters), now, sender, wish)
     return Granted(redeemed.grant, redeemed.tokens, redeemed.nonce)

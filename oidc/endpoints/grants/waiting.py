@@ -5,7 +5,7 @@ from datetime import datetime
 from accounts.database import Transaction
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
-from oidc.endpoints.grants.granted import Granted
+from oidc.endpoints.grants.granted import Granted, wish_of
 from oidc.protocol.parameters import Parameters
 from oidc.provider import Provider
 from oidc.sender import Sender
@@ -23,7 +23,8 @@ async def exchange_device_code(
 ) -> Granted:
     """Poll, and redeem once the citizen has allowed it."""
     code = parameters.require("device_code")
-    redeemed = await redeem_waiting(db, provider.policy, client, "device", code, now, sender)
+    wish = wish_of(parameters, provider, client)
+    redeemed = await redeem_waiting(db, vault, provider.policy, client, "device", code, now, sender, wish)
     return Granted(redeemed.grant, redeemed.tokens)
 
 
@@ -38,5 +39,6 @@ async def exchange_auth_req_id(
 ) -> Granted:
     """The same for CIBA, whether the client was pinged or just asks."""
     name = parameters.require("auth_req_id")
-    redeemed = await redeem_waiting(db, provider.policy, client, "ciba", name, now, sender)
+    wish = wish_of(parameters, provider, client)
+    redeemed = await redeem_waiting(db, vault, provider.policy, client, "ciba", name, now, sender, wish)
     return Granted(redeemed.grant, redeemed.tokens)

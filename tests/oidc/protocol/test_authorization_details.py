@@ -92,8 +92,8 @@ def test_a_token_holds_some_of_what_was_granted(read):
     """RFC 9396 section 6."""
     other = TRANSFER | {"to": "Taxes"}
 
-    assert narrow_details([TRANSFER, other], []) == (TRANSFER, other)
-    assert narrow_details([TRANSFER, other], [other]) == (other,)
+    assert narrow_details([TRANSFER, other], []) == (0, 1)
+    assert narrow_details([TRANSFER, other], [other]) == (1,)
     with pytest.raises(ProtocolError):
         narrow_details([TRANSFER], [TRANSFER | {"amount": {"currency": "EUR", "value": "9999.00"}}])
 
