@@ -44,6 +44,8 @@ Kind = Literal[
     "contact_restored",
     "contact_made_primary",
     "not_me",
+    "browser_remembered",
+    "browser_forgotten",
 ]
 Actor = Literal["citizen", "service", "operator", "system", "stranger"]
 

@@ -36,7 +36,7 @@ from identity.policy import IdentityPolicy
 from identity.recovery import RECOVERY_READY, RecoveryPolicy, announce_ready
 from identity.session import SESSION_ENDED, SessionPolicy
 from identity.text_guard import TextPolicy
-from identity.throttle import ThrottlePolicy
+from identity.throttle_policy import ThrottlePolicy
 from oidc.fetcher import Fetcher
 from oidc.key_schedule import schedule
 from oidc.mutual_tls import MutualTls
@@ -202,6 +202,7 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
         ),
         passkey=PasskeyPolicy(rp_id=host, rp_name=name, origins=(settings.issuer,)),
         totp_issuer=name,
+        remember=timedelta(seconds=settings.session.remember),
     )
 
 

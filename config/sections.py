@@ -61,11 +61,13 @@ class LifetimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds until a session that is not used ends, until any session ends, and until a sign-in is no longer fresh."""
+    """Seconds until a session that is not used ends, until any session ends, and until a sign-in is no longer fresh;
+    `remember`: for how long a browser may be remembered, where `assurance.minimum` is the lowest level (0: never)."""
 
     idle: int = 1800
     absolute: int = 12 * 3600
     fresh: int = 300
+    remember: int = 30 * 86400
 
 
 class RecoverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

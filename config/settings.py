@@ -172,12 +172,14 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("issuer: must be https (http is for loopback in the demo and the simulator)")
     for section in ("lifetime", "session"):
         for key, value in msgspec.structs.asdict(getattr(settings, section)).items():
-            if value <= 0:
+            if value < 0 or (value == 0 and key != "remember"):
                 problems.append(f"{section}.{key}: a number of seconds above 0")
     if settings.lifetime.code > 60:
         problems.append("lifetime.code: at most 60 seconds (R4, FAPI 2.0)")
     if settings.session.idle > settings.session.absolute:
         problems.append("session.idle: must not be longer than session.absolute")
+    if 0 < settings.session.remember < 86400:
+        problems.append("session.remember: 0, or a day (86400) at least")
     if len(set(settings.assurance.levels)) != 4:
         problems.append("assurance.levels: four different names, the weakest first")
     elif settings.assurance.minimum not in settings.assurance.levels:

@@ -13,7 +13,7 @@ from accounts.database import Database
 from accounts.sweeping import BATCH, Sweep
 from config.clock import Clock
 from config.logging import logger
-from identity import confirmation_code, registration, sign_in, throttle
+from identity import confirmation_code, registration, remembered_browser, sign_in, throttle_row
 from oidc.provider import ProviderPolicy
 from oidc.sweeping import sweeps_of
 
@@ -33,7 +33,8 @@ def every_sweep(policy: ProviderPolicy) -> dict[str, Sweep]:
         "registration": registration.sweep,
         "sign_in": sign_in.sweep,
         "confirmation_code": confirmation_code.sweep,
-        "throttle": throttle.forget,
+        "throttle": throttle_row.forget,
+        "remembered_browser": remembered_browser.sweep,
         "outbox": outbox.sweep,
     }
 

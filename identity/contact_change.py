@@ -150,7 +150,7 @@ async def confirm(
     account_id, subject = owner.citizen.account_id, vault.blind(change.kind, canonical_of(change.kind, change.value))
     await db.commit()
     taken = await throttle.take(db, store, vault, "confirmation", subject, owner.device.address, policy.throttle, now)
-    if isinstance(taken, throttle.LockedOut):
+    if not isinstance(taken, throttle.Permitted):
         raise taken.refusal()
     if (
         await confirmation_code.spend(db, vault, purpose="contact", bound_to=change.id.bytes, code=code, now=now)
@@ -216,7 +216,7 @@ async def _take_message(
         return
     subject = vault.blind("email", canonical)
     taken = await throttle.take(db, store, vault, "message", subject, address, policy.throttle, now)
-    if isinstance(taken, throttle.LockedOut):
+    if not isinstance(taken, throttle.Permitted):
         raise taken.refusal()
 
 

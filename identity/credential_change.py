@@ -9,6 +9,7 @@ import msgspec
 from accounts.activity import Kind, record
 from accounts.database import Transaction
 from accounts.vault import DataKey, Vault
+from identity import remembered_browser
 from identity import session as sessions
 from identity.device import device_name
 from identity.notice import Detail, tell
@@ -73,7 +74,8 @@ async def apply_change(
     sign_in_id: UUID | None = None,
 ) -> None:
     """Everything that follows from a change of credentials (R30): `announce`, and whoever else is signed in, or
-    halfway so, starts over, but for the session or the sign-in in which it was made."""
+    halfway so, starts over, but for the session or the sign-in in which it was made. No browser is remembered."""
     await announce(db, vault, key, account_id, change, now)
     await sessions.end_all(db, vault, account_id, "credentials_changed", now, but=session_id)
     await forget_proofs(db, account_id, now, but=sign_in_id)
+    await remembered_browser.forget_all(db, account_id)

@@ -18,7 +18,7 @@ from identity.throttle import Permitted
 
 FAILURE_BURST = "failure_burst"
 """The outbox event of so many failures in a row that their owner should know."""
-TOLD_AT = frozenset({5, 20, 50})
+TOLD_AT = frozenset({5, 20, 40})
 """Failures in a row: five may be the citizen's own, so the notice says so."""
 
 

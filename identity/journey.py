@@ -15,10 +15,11 @@ from accounts.vault import Vault
 from identity.authenticator import authenticators_of
 from identity.enrolment import Enrolling
 from identity.policy import IdentityPolicy
+from identity.remembered_browser import is_remembered
 from identity.session import Device, SessionView
 from identity.sign_in import SignInView, find, is_open
 from identity.sign_in_completion import Completed, complete
-from identity.sign_in_rules import Needed, Proven, Standing, needed, proven
+from identity.sign_in_rules import Needed, Proven, Standing, may_remember, needed, proven
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ async def find_journey(here: Here, sign_in_id: UUID) -> Journey:
     if sign_in is None:
         raise Refusal("sign_in_unknown", status=404)
     proved = proven(sign_in, here.session, here.now)
-    standing = None if proved.account_id is None else await _standing_of(here.db, proved.account_id)
+    standing = None if proved.account_id is None else await _standing_of(here, proved.account_id)
     step = needed(sign_in, standing, here.session, here.policy, here.now)
     return Journey(sign_in, standing, proved, step, is_open(sign_in, here.now))
 
@@ -85,6 +86,12 @@ def enrolling_in(here: Here, journey: Journey) -> Enrolling:
     return Enrolling(journey.sign_in, journey.standing, here.session, here.device)
 
 
-async def _standing_of(db: Transaction, account_id: UUID) -> Standing | None:
-    state = await db.scalar(select(Account.state).where(Account.id == account_id))
-    return None if state is None else Standing(account_id, state, await authenticators_of(db, account_id))
+async def _standing_of(here: Here, account_id: UUID) -> Standing | None:
+    state = await here.db.scalar(select(Account.state).where(Account.id == account_id))
+    if state is None:
+        return None
+    standing = Standing(account_id, state, await authenticators_of(here.db, account_id))
+    # Asked only where it could spare anything: no deployment that wants two factors of everybody pays for it.
+    if may_remember(standing, here.policy) and await is_remembered(here.db, account_id, here.browser.digest, here.now):
+        return msgspec.structs.replace(standing, is_remembered=True)
+    return standing

@@ -8,7 +8,7 @@ from accounts.account import data_key_of
 from accounts.activity import record
 from accounts.database import Transaction
 from accounts.vault import Vault
-from identity import known_browser, notice, recovery
+from identity import known_browser, notice, recovery, remembered_browser
 from identity import session as sessions
 from identity.contact_undo import undo_all
 from identity.device import device_name
@@ -40,6 +40,7 @@ async def stop_everything(
     await recovery.stop(db, account_id, now)
     undone = await undo_all(db, vault, key, account_id, now)
     await known_browser.forget_all(db, account_id)
+    await remembered_browser.forget_all(db, account_id)
     await record(
         db,
         account_id,

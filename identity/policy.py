@@ -10,7 +10,7 @@ from identity.password import PasswordPolicy
 from identity.recovery import RecoveryPolicy
 from identity.session import SessionPolicy
 from identity.text_guard import TextPolicy
-from identity.throttle import ThrottlePolicy
+from identity.throttle_policy import ThrottlePolicy
 
 
 class IdentityPolicy(msgspec.Struct, frozen=True):
@@ -25,5 +25,7 @@ class IdentityPolicy(msgspec.Struct, frozen=True):
     throttle: ThrottlePolicy = ThrottlePolicy()
     text: TextPolicy = TextPolicy()
     recovery: RecoveryPolicy = RecoveryPolicy()
+    remember: timedelta = timedelta(days=30)
+    """How long a browser stays remembered where a password alone may be enough; none: it is not offered."""
     sign_in_lifetime: timedelta = timedelta(hours=1)
     """How long a started sign-in waits for its citizen."""

@@ -3,22 +3,21 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
-
 from accounts.account import data_key_of
 from accounts.activity import record
-from accounts.contact import Contact, contacts_of
+from accounts.contact import contacts_of
 from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.profile import profile_of
 from accounts.store import Store
 from accounts.vault import Vault
-from identity import password, recovery, throttle, totp
+from identity import password, recovery, remembered_browser, totp
 from identity import session as sessions
 from identity.authenticator import authenticators_of
 from identity.ceremony import Answer
 from identity.device import device_name
 from identity.notice import detail_of, tell
+from identity.pardon import pardon
 from identity.passkey_registration import verify_registration
 from identity.password import Hasher
 from identity.policy import IdentityPolicy
@@ -105,11 +104,7 @@ async def _finish(db: Transaction, vault: Vault, running: Running, device: Devic
         return False
     account_id = running.account_id
     await _sign_everybody_out(db, vault, account_id, now)
-    await throttle.forgive(db, vault, "second_factor", account_id.bytes, now)
-    for row in await db.all(
-        select(Contact.blind_index).where(Contact.account_id == account_id, Contact.kind == "email")
-    ):
-        await throttle.forgive(db, vault, "password", row.blind_index, now)
+    await pardon(db, vault, account_id, now)
     key, detail = await data_key_of(db, vault, account_id), detail_of(device)
     await record(db, account_id, "recovery_completed", now, key=key, device=detail.device, address=detail.address)
     await tell(db, vault, key, account_id, "recovery_completed", detail, now)
@@ -119,3 +114,4 @@ async def _finish(db: Transaction, vault: Vault, running: Running, device: Devic
 async def _sign_everybody_out(db: Transaction, vault: Vault, account_id: UUID, now: datetime) -> None:
     await sessions.end_all(db, vault, account_id, "recovered", now)
     await forget_proofs(db, account_id, now)
+    await remembered_browser.forget_all(db, account_id)

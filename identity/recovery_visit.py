@@ -23,6 +23,7 @@ from identity.policy import IdentityPolicy
 from identity.session import Device
 from identity.spelling import plain_code
 from identity.text_guard import take_message
+from identity.throttle_policy import Budget
 
 LIFETIME = timedelta(minutes=30)
 
@@ -161,11 +162,12 @@ async def prove_second(
     now: datetime,
 ) -> None:
     """The code from the text message, or one of the recovery codes, for who has no phone or lost it with the rest.
-    Raises Refusal "too_many_attempts" or "code_wrong"."""
+    Counted in a row with the account's other authenticators: whoever has the mailbox does not guess for ever (R26).
+    Raises Refusal "too_many_attempts", "attempts_used_up" or "code_wrong"."""
     if visit.account_id is None:
         raise Refusal("code_wrong")
     account_id, plain = visit.account_id, plain_code(code)
-    taken = await _take(db, vault, store, "confirmation", account_id.bytes, device.address, policy, now)
+    taken = await _take(db, vault, store, "recovery", account_id.bytes, device.address, policy, now)
     by_phone = len(plain) == 6 and plain.isdecimal()
     if by_phone:
         spent = await confirmation_code.spend(
@@ -265,7 +267,7 @@ async def _take(
     db: Transaction,
     vault: Vault,
     store: Store,
-    budget: throttle.Budget,
+    budget: Budget,
     subject: bytes,
     address: str,
     policy: IdentityPolicy,
@@ -273,6 +275,6 @@ async def _take(
 ) -> throttle.Permitted:
     await db.commit()
     taken = await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now)
-    if isinstance(taken, throttle.LockedOut):
+    if not isinstance(taken, throttle.Permitted):
         raise taken.refusal()
     return taken

@@ -17,6 +17,7 @@ from accounts.sweeping import delete_some
 from accounts.vault import Vault
 from identity import confirmation_code, throttle
 from identity.policy import IdentityPolicy
+from identity.throttle_policy import Budget
 
 LIFETIME = timedelta(hours=1)
 
@@ -127,13 +128,13 @@ async def confirm(
     """Confirm the address by its code. An account to set up comes of it, one for an address however many race; one
     that was never finished is gone on with. Raises Refusal "too_many_attempts" or "code_wrong"."""
     canonical = canonical_email(registration.email)
-    await _take(db, vault, store, "confirmation", canonical, address, policy, now)
+    taken = await _take(db, vault, store, "confirmation", canonical, address, policy, now)
     spent = await confirmation_code.spend(
         db, vault, purpose="registration", bound_to=registration.id.bytes, code=code, now=now
     )
     if spent is None:
         raise Refusal("code_wrong")
-    await throttle.forgive(db, vault, "confirmation", vault.blind("email", canonical), now)
+    await throttle.give_back(db, taken)
     account_id = await _account_to_set_up(db, vault, registration, canonical, now)
     await db.execute(
         update(Registration).where(Registration.id == registration.id).values(confirmed_at=now, account_id=account_id)
@@ -202,16 +203,17 @@ async def _take(
     db: Transaction,
     vault: Vault,
     store: Store,
-    budget: throttle.Budget,
+    budget: Budget,
     canonical: str,
     address: str,
     policy: IdentityPolicy,
     now: datetime,
-) -> None:
+) -> throttle.Permitted:
     subject = vault.blind("email", canonical)
     taken = await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now)
-    if isinstance(taken, throttle.LockedOut):
+    if not isinstance(taken, throttle.Permitted):
         raise taken.refusal()
+    return taken
 
 
 async def sweep(db: Transaction, now: datetime) -> int:

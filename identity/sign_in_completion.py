@@ -15,6 +15,7 @@ from identity.device import device_name
 from identity.known_browser import recognise
 from identity.notice import detail_of, tell
 from identity.policy import IdentityPolicy
+from identity.remembered_browser import mark_used
 from identity.session import Device, SessionView
 from identity.sign_in import SignInView, step
 from identity.sign_in_rules import Proven, Standing, needed, proven
@@ -88,6 +89,8 @@ async def complete(
             now=now,
             secret=_secret_of(vault, sign_in),
         )
+    if standing.is_remembered:
+        await mark_used(db, standing.account_id, browser, now)
     if not await recognise(db, standing.account_id, browser, now):
         await tell(db, vault, key, standing.account_id, "new_device", detail_of(device), now)
     await record(

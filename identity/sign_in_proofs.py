@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import ColumnElement, exists, select
 
 from accounts.account import Account, data_key_of
 from accounts.contact import Contact, canonical_email
@@ -19,9 +19,11 @@ from identity.ceremony import Answer
 from identity.credential_change import Change, announce
 from identity.failure_burst import failed
 from identity.known_browser import is_known
+from identity.pardon import pardon
 from identity.passkey_assertion import verify_authentication
 from identity.password import Hasher, Password
 from identity.policy import IdentityPolicy
+from identity.proof_of_work import Shown
 from identity.session import Device
 from identity.sign_in import SignInView, add_proofs, keep_identifier, sealed_identifier
 from identity.sign_in_rules import Proven, Standing, useful
@@ -33,6 +35,9 @@ class Typed(msgspec.Struct, frozen=True):
 
     identifier: str
     password: str
+    ticket: str = ""
+    proof: str = ""
+    """Of the work that the page asked for under attack (identity/proof_of_work.py)."""
 
 
 async def prove_password(
@@ -51,16 +56,32 @@ async def prove_password(
     same hashing, and are refused in the same words (R27). Strangers do not use up the attempts of a browser in which
     this account has signed in before (R26).
 
-    Raises Refusal "email_invalid", "too_many_attempts", "credentials_wrong" or "busy".
+    Raises Refusal "email_invalid", "too_many_attempts", "attempts_used_up", "slowed", "credentials_wrong" or "busy".
     """
     canonical = canonical_email(typed.identifier)
     subject = vault.blind("email", canonical)
     found = await _account_of(db, vault, canonical)
     account_id = None if found is None else found.account_id
-    lane = browser if await is_known(db, account_id, browser) else None
-    attempt = await _attempt(db, store, vault, "password", subject, device.address, policy, now, lane)
+    own = subject if account_id is None else account_id.bytes
+    is_at_home = await is_known(db, account_id, browser)
+    attempt = _permitted(
+        await throttle.take(
+            db,
+            store,
+            vault,
+            "password",
+            own if is_at_home else subject,
+            device.address,
+            policy.throttle,
+            now,
+            is_known=is_at_home,
+            behind=None if is_at_home else own,
+            shown=Shown(browser + sign_in.id.bytes, typed.ticket, typed.proof),
+        )
+    )
     # The hashing pauses the transaction; a password that is changed meanwhile is not the one that was typed.
-    if not await password.verify(db, hasher, account_id, typed.password) or account_id is None or found is None:
+    is_right = await password.verify(db, hasher, account_id, typed.password) and not attempt.is_void
+    if not is_right or account_id is None or found is None:
         await keep_identifier(db, vault, sign_in, typed.identifier, now)
         await failed(db, vault, attempt, now, device, email=subject)
         raise Refusal("credentials_wrong")
@@ -86,11 +107,22 @@ async def prove_code(
     """The second step by a code: six digits are an app's or came by text message, anything else is tried as a recovery
     code.
 
-    Raises Refusal "too_many_attempts" or "code_wrong".
+    Raises Refusal "too_many_attempts", "attempts_used_up" or "code_wrong".
     """
     account_id, wanted = standing.account_id, useful(sign_in, standing, proved, policy)
-    lane = browser if await is_known(db, account_id, browser) else None
-    attempt = await _attempt(db, store, vault, "second_factor", account_id.bytes, device.address, policy, now, lane)
+    is_at_home = await is_known(db, account_id, browser)
+    taken = await throttle.take(
+        db,
+        store,
+        vault,
+        "second_factor",
+        account_id.bytes,
+        device.address,
+        policy.throttle,
+        now,
+        is_known=is_at_home,
+    )
+    attempt = _permitted(taken)
     key = await data_key_of(db, vault, account_id)
     plain = plain_code(code)
     method: Method | None = None
@@ -136,34 +168,13 @@ async def prove_passkey(
         now=now,
     )
     if await add_proofs(db, sign_in, asserted.account_id, {asserted.method}, now):
-        await throttle.forgive(db, vault, "second_factor", asserted.account_id.bytes, now)
-        for row in await db.all(_addresses_of(asserted.account_id)):
-            await throttle.forgive(db, vault, "password", row.blind_index, now)
+        await pardon(db, vault, asserted.account_id, now)
 
 
-async def _attempt(
-    db: Transaction,
-    store: Store,
-    vault: Vault,
-    budget: throttle.Budget,
-    subject: bytes,
-    address: str,
-    policy: IdentityPolicy,
-    now: datetime,
-    known_browser: bytes | None = None,
-) -> throttle.Permitted:
-    taken = await throttle.take(
-        db, store, vault, budget, subject, address, policy.throttle, now, known_browser=known_browser
-    )
-    if isinstance(taken, throttle.LockedOut):
-        raise taken.refusal()
-    return taken
-
-
-def _addresses_of(account_id: UUID) -> Select[Any]:
-    return select(Contact.blind_index).where(
-        Contact.account_id == account_id, Contact.kind == "email", Contact.removed_at.is_(None)
-    )
+def _permitted(taken: throttle.Permitted | throttle.LockedOut | throttle.Slowed) -> throttle.Permitted:
+    if isinstance(taken, throttle.Permitted):
+        return taken
+    raise taken.refusal()
 
 
 async def _account_of(db: Transaction, vault: Vault, canonical: str) -> Any:

@@ -26,6 +26,8 @@ class Standing(msgspec.Struct, frozen=True):
     account_id: UUID
     state: str
     authenticators: Authenticators
+    is_remembered: bool = False
+    """The citizen asked, in this browser, to be let in with less wherever less is enough."""
 
 
 class Proven(msgspec.Struct, frozen=True):
@@ -63,15 +65,26 @@ def own_level(authenticators: Authenticators, policy: IdentityPolicy) -> str:
     return policy.assurance.minimum
 
 
-def wanted_level(sign_in: SignInView, having: Authenticators, policy: IdentityPolicy) -> str:
-    """What the sign-in must reach: what was asked for, and no less than the account's own level."""
-    return _higher(sign_in.required_acr, own_level(having, policy), policy)
+def wanted_level(sign_in: SignInView, standing: Standing, policy: IdentityPolicy) -> str:
+    """What the sign-in must reach: what was asked for, and no less than the account's own level, of which a
+    remembered browser asks no more than the deployment does; not where the citizen is to prove it anew."""
+    is_spared = standing.is_remembered and sign_in.fresh_after is None
+    own = policy.assurance.minimum if is_spared else own_level(standing.authenticators, policy)
+    return _higher(sign_in.required_acr, own, policy)
+
+
+def may_remember(standing: Standing, policy: IdentityPolicy) -> bool:
+    """Whether remembering this browser would spare this account anything: a second step that the account set up and
+    the deployment does not ask for."""
+    having, lowest = standing.authenticators, policy.assurance.levels[0]
+    is_of_use = having.has_password and own_level(having, policy) != policy.assurance.minimum == lowest
+    return is_of_use and bool(policy.remember) and not standing.is_remembered
 
 
 def sought_level(sign_in: SignInView, standing: Standing, policy: IdentityPolicy) -> str:
     """What the account's own authenticators shall reach now: what was asked for; or, where they cannot, the best
     they can, before something is added to them (R30)."""
-    wanted = wanted_level(sign_in, standing.authenticators, policy)
+    wanted = wanted_level(sign_in, standing, policy)
     if can_reach(standing.authenticators, wanted, policy.assurance):
         return wanted
     own = own_level(standing.authenticators, policy)
@@ -89,7 +102,7 @@ def needed(
     if standing is None or not proved.methods or standing.state == "closed":
         return "first"
     having = standing.authenticators
-    wanted = wanted_level(sign_in, having, policy)
+    wanted = wanted_level(sign_in, standing, policy)
     # They are shown to nobody who has not proved all that the account demands: each of them is a second proof.
     level = reached(proved.methods, policy.assurance)
     if sign_in.codes == "shown" and meets(level, own_level(having, policy), policy.assurance):
@@ -125,7 +138,7 @@ def can_ever_reach(sign_in: SignInView, standing: Standing, policy: IdentityPoli
     with_new = msgspec.structs.replace(
         having, totps=having.totps + 1, passkeys=having.passkeys + 1, verifying_passkeys=having.verifying_passkeys + 1
     )
-    return can_reach(with_new, wanted_level(sign_in, having, policy), policy.assurance)
+    return can_reach(with_new, wanted_level(sign_in, standing, policy), policy.assurance)
 
 
 def _higher(one: str, other: str, policy: IdentityPolicy) -> str:

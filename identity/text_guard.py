@@ -10,7 +10,7 @@ from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
 from identity import throttle
-from identity.throttle import ThrottlePolicy
+from identity.throttle_policy import ThrottlePolicy
 
 HOUR = 3600
 
@@ -48,7 +48,7 @@ async def take_message(
         raise Refusal("phone_country")
     subject = vault.blind("phone", number)
     taken = await throttle.take(db, store, vault, "message", subject, address, attempts, now)
-    if isinstance(taken, throttle.LockedOut):
+    if not isinstance(taken, throttle.Permitted):
         raise taken.refusal()
     limits = ((number[:-3], policy.per_range), ("+" + country, policy.per_country), ("everyone", policy.everyone))
     for what, limit in limits:

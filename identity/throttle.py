@@ -4,77 +4,35 @@ import math
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Literal
 
 import msgspec
 from sqlalchemy import BindParameter, Executable, Integer, LargeBinary, bindparam, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import AT, Base, Instant, Transaction
+from accounts.database import AT, Instant, Transaction
 from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
-
-Budget = Literal["password", "second_factor", "confirmation", "message"]
-"""Each is counted apart. `confirmation`: codes typed for an address; `message`: messages sent to one."""
-
-_AUTHENTICATOR_BUDGETS = ("password", "second_factor")
-"""Counted until a success. The others hang on an address, not on an authenticator: they are counted by the day."""
+from identity import proof_of_work
+from identity.proof_of_work import Shown
+from identity.throttle_policy import Budget, ThrottlePolicy, is_of_authenticator
+from identity.throttle_row import Throttle
+from identity.window import Window, count
 
 WINDOW_SECONDS = 600
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
-
-
-class ThrottlePolicy(msgspec.Struct, frozen=True):
-    """NIST SP 800-63B-4 section 3.2.2: at most 100 failures in a row for an account, slowed early."""
-
-    failures: int = 50
-    """In a row for one budget of one account; password and second factor make 100 together. After these only
-    another way in (a passkey, recovery) opens it again."""
-    free: int = 4
-    """So many failures cost no waiting."""
-    first_wait: timedelta = timedelta(seconds=10)
-    """After the first failure that costs one; each further one doubles it."""
-    longest_wait: timedelta = timedelta(minutes=15)
-    per_address: int = 100
-    """Attempts from one address (IPv6: one /64) within ten minutes."""
-    per_prefix_factor: int = 20
-    """A /24 (IPv6: a /48) may do so many times more."""
-    everyone_factor: int = 5000
-    """And all addresses together so many times more."""
-
-    def wait(self, failures: int) -> timedelta:
-        """How long after this many failures in a row the next attempt is refused."""
-        if failures <= self.free:
-            return timedelta(0)
-        doubled: int = 2 ** min(failures - self.free - 1, 20)
-        return min(self.first_wait * doubled, self.longest_wait)
-
-    def is_growing(self, failures: int) -> bool:
-        """Whether this failure costs less than the longest wait."""
-        return self.wait(failures) < self.longest_wait
-
-
-class Throttle(Base):
-    __tablename__ = "throttle"
-
-    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    """Keyed hash of budget, subject and lane."""
-    failures: Mapped[int] = mapped_column(Integer)
-    blocked_until: Mapped[datetime] = mapped_column(Instant)
-    window_started_at: Mapped[datetime] = mapped_column(Instant)
-    """When the first of these failures was counted."""
-    forgotten_at: Mapped[datetime | None] = mapped_column(Instant)
-    """When the row may go; null for an authenticator's failures, which time does not forgive."""
+BEHIND = b"behind"
 
 
 class Permitted(msgspec.Struct, frozen=True):
     """One attempt may be made, and is counted as failed until `give_back`."""
 
-    key: bytes
+    keys: tuple[bytes, ...]
     failures: int = 0
     """In a row, this attempt included."""
+    is_void: bool = False
+    """The account has had its failures at its other addresses. The attempt is then wrong whatever was typed, and
+    answered like any wrong one: a refusal would tell that two addresses are one person's (R27)."""
 
 
 class LockedOut(msgspec.Struct, frozen=True):
@@ -85,7 +43,18 @@ class LockedOut(msgspec.Struct, frozen=True):
 
     def refusal(self) -> Refusal:
         """The refusal to raise: 429 with Retry-After, the same for accounts that exist and that do not."""
-        return Refusal("too_many_attempts", status=429, retry_after=self.retry_after)
+        reason = "attempts_used_up" if self.for_good else "too_many_attempts"
+        return Refusal(reason, status=429, retry_after=self.retry_after)
+
+
+class Slowed(msgspec.Struct, frozen=True):
+    """Many guess just now: this attempt was not judged, because it came without the work or the waiting it costs."""
+
+    retry_after: int
+
+    def refusal(self) -> Refusal:
+        """The refusal to raise: 429; who shows the page again gives it another ticket."""
+        return Refusal("slowed", status=429, retry_after=self.retry_after)
 
 
 async def take(
@@ -98,44 +67,70 @@ async def take(
     policy: ThrottlePolicy,
     now: datetime,
     *,
-    known_browser: bytes | None = None,
-) -> Permitted | LockedOut:
+    is_known: bool = False,
+    behind: bytes | None = None,
+    shown: Shown | None = None,
+) -> Permitted | LockedOut | Slowed:
     """Take one attempt, before the secret is looked at. Call it before the request's first write: the count is
     committed by itself, so that no crash, rollback or parallel request gets a try for nothing.
 
-    `subject`: the blind index of the typed identifier (known and unknown alike), or the account id's bytes for a
-    second factor. `known_browser`: digest of a browser this account has used before; strangers do not use up its
-    attempts.
+    `subject`: the account id's bytes, or where an address was typed and nothing is proved its blind index, known and
+    unknown alike; then `behind` is the account's id (for an unknown address the index again), whose failures are
+    counted over all its addresses, unseen. `is_known`: the account has signed in in this browser before: no stranger
+    uses up its attempts, and no window is closed to it. `shown`: the ticket of a page that asks for work under attack.
     """
-    if waiting := await _address_window(store, vault, address, policy, now):
-        return LockedOut(waiting)
-    key, ends_at = _key(vault, budget, subject, known_browser, now), _end(budget, now)
-    waits = {f"after_{n}": _block(policy, n, now) for n in range(1, policy.failures) if policy.is_growing(n)}
-    taken = await db.alone(
-        _count(db.dialect, policy),
-        {"of": key, "at": now, "ends_at": ends_at, "first": _block(policy, 1, now)}
-        | {"longest": now + policy.longest_wait}
-        | waits,
-    )
-    if (counted := taken.first()) is not None:
-        return Permitted(key, counted.failures)
+    if not is_known:
+        counted = await count(db, store, vault, windows(address, policy), now)
+        if counted.waiting is not None:
+            return LockedOut(counted.waiting)
+        costs_work = shown is not None and policy.proof_bits and counted.heat >= policy.proof_from
+        if shown and costs_work and (waiting := await proof_of_work.spend(store, vault, shown, now)) is not None:
+            return Slowed(waiting)
+    key, most = key_of(vault, budget, subject, is_known, now), policy.most(budget, is_known=is_known)
+    failures = await _counted(db, key, most, budget, policy, now)
+    if failures is None:
+        return await _locked_out(db, key, most, budget, policy, now)
+    if behind is None:
+        await db.commit()
+        return Permitted((key,), failures)
+    # In this order everywhere: whoever holds the account's row waits for no address's.
+    unseen = key_of(vault, budget, BEHIND + behind, is_known, now)
+    together = (await db.execute(_count_alone(db.dialect), {"of": unseen, "most": most, "at": now})).rows
+    await db.commit()
+    return Permitted((key, unseen), failures, is_void=not together)
+
+
+async def _counted(
+    db: Transaction, key: bytes, most: int, budget: Budget, policy: ThrottlePolicy, now: datetime
+) -> int | None:
+    """Count one failure; how many in a row that makes. None, and nothing changes, while the key waits or is used up."""
+    waits = {f"after_{n}": _block(policy, n, now) for n in range(1, most) if policy.is_growing(n)}
+    times = {"first": _block(policy, 1, now), "longest": now + policy.longest_wait, "ends_at": _end(budget, now)}
+    taken = await db.execute(_count(db.dialect, policy, most), {"of": key, "at": now} | times | waits)
+    return taken.rows[0].failures if taken.rows else None
+
+
+async def _locked_out(
+    db: Transaction, key: bytes, most: int, budget: Budget, policy: ThrottlePolicy, now: datetime
+) -> LockedOut:
+    await db.commit()
     row = await db.first(select(Throttle.failures, Throttle.blocked_until).where(Throttle.key == key))
     if row is None:  # given back meanwhile: the next attempt will do
         return LockedOut(1)
-    if row.failures < policy.failures:
+    if row.failures < most:
         return LockedOut(_seconds(row.blocked_until - now))
-    if ends_at is not None:
+    if (ends_at := _end(budget, now)) is not None:
         return LockedOut(_seconds(ends_at - now))
     return LockedOut(_seconds(policy.longest_wait), for_good=True)
 
 
-@lru_cache(maxsize=8)
-def _count(dialect: str, policy: ThrottlePolicy) -> Executable:
+@lru_cache(maxsize=32)
+def _count(dialect: str, policy: ThrottlePolicy, most: int) -> Executable:
     """The one statement that counts and decides: while the key waits or is used up, no row comes back.
     Built once, because building it costs more than running it."""
     statement = sqlite.insert(Throttle) if dialect == "sqlite" else postgresql.insert(Throttle)
     counted = Throttle.failures + 1
-    waits = [(counted == n, _instant(f"after_{n}")) for n in range(1, policy.failures) if policy.is_growing(n)]
+    waits = [(counted == n, _instant(f"after_{n}")) for n in range(1, most) if policy.is_growing(n)]
     longest = _instant("longest")
     return (
         statement.values(
@@ -148,7 +143,22 @@ def _count(dialect: str, policy: ThrottlePolicy) -> Executable:
         .on_conflict_do_update(
             index_elements=["key"],
             set_={"failures": counted, "blocked_until": case(*waits, else_=longest) if waits else longest},
-            where=(Throttle.blocked_until <= AT) & (Throttle.failures < policy.failures),
+            where=(Throttle.blocked_until <= AT) & (Throttle.failures < most),
+        )
+        .returning(Throttle.failures)
+    )
+
+
+@lru_cache(maxsize=2)
+def _count_alone(dialect: str) -> Executable:
+    """Counts up to a number, without waits: nobody sees this row, so nobody could be told how long."""
+    statement = sqlite.insert(Throttle) if dialect == "sqlite" else postgresql.insert(Throttle)
+    return (
+        statement.values(key=bindparam("of", type_=LargeBinary()), failures=1, blocked_until=AT, window_started_at=AT)
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={"failures": Throttle.failures + 1},
+            where=Throttle.failures < bindparam("most", type_=Integer()),
         )
         .returning(Throttle.failures)
     )
@@ -166,30 +176,23 @@ def _instant(name: str) -> BindParameter[datetime]:
 
 
 async def give_back(db: Transaction, permitted: Permitted) -> None:
-    """The secret was right: the row of failures ends."""
-    await db.execute(delete(Throttle).where(Throttle.key == permitted.key))
+    """The secret was right: this row of failures ends."""
+    for key in permitted.keys:
+        await db.execute(_END, {"of": key})
 
 
-async def forgive(
-    db: Transaction, vault: Vault, budget: Budget, subject: bytes, now: datetime, *, known_browser: bytes | None = None
-) -> None:
-    """The citizen came in another way (a passkey, recovery): what strangers did to this budget is over."""
-    await give_back(db, Permitted(_key(vault, budget, subject, known_browser, now)))
+_END = delete(Throttle).where(Throttle.key == bindparam("of", type_=LargeBinary()))
 
 
-async def forget(db: Transaction, now: datetime) -> int:
-    """Sweep up rows of days gone by; how many went. For the worker, once in a while."""
-    return (await db.execute(delete(Throttle).where(Throttle.forgotten_at <= now))).rowcount
-
-
-def _key(vault: Vault, budget: Budget, subject: bytes, lane: bytes | None, now: datetime) -> bytes:
-    day = b"" if budget in _AUTHENTICATOR_BUDGETS else now.date().isoformat().encode()
-    return vault.mac("throttle", msgspec.msgpack.encode((budget, subject, lane, day)))
+def key_of(vault: Vault, budget: Budget, subject: bytes, is_known: bool, now: datetime) -> bytes:
+    """The row of one budget of somebody."""
+    day = b"" if is_of_authenticator(budget) else now.date().isoformat().encode()
+    return vault.mac("throttle", msgspec.msgpack.encode((budget, subject, is_known, day)))
 
 
 def _end(budget: Budget, now: datetime) -> datetime | None:
     """When this budget is counted anew: never for an authenticator, else with the day (UTC)."""
-    if budget in _AUTHENTICATOR_BUDGETS:
+    if is_of_authenticator(budget):
         return None
     return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
@@ -198,29 +201,17 @@ def _seconds(wait: timedelta) -> int:
     return max(1, math.ceil(wait.total_seconds()))
 
 
-async def _address_window(
-    store: Store, vault: Vault, address: str, policy: ThrottlePolicy, now: datetime
-) -> int | None:
-    """Seconds to wait when an address, its prefix or everyone together has tried too often; else None."""
-    for network, limit in _windows(address, policy):
-        # Keyed: the store keeps no address that could be read.
-        key = "throttle:" + vault.mac("throttle.address", network.encode())[:16].hex()
-        if await store.hit(key, WINDOW_SECONDS, now) > limit:
-            return WINDOW_SECONDS - int(now.timestamp()) % WINDOW_SECONDS
-    return None
-
-
-def _windows(address: str, policy: ThrottlePolicy) -> list[tuple[str, int]]:
+def windows(address: str, policy: ThrottlePolicy) -> list[Window]:
+    """An address, its prefix, and everyone. A wider one is never narrower than what it holds."""
     limit = policy.per_address
+    prefix_limit = max(policy.per_prefix, limit)
     try:
         ip = ip_address(address)
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        host, prefix = (64, 48) if ip.version == 6 else (32, 24)
+        places = [str(ip_network(f"{ip}/{size}", strict=False)) for size in (host, prefix)]
     except ValueError:  # a unix socket or a test client: one bucket for all of those
-        return [("unknown", limit)]
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    host, prefix = (64, 48) if ip.version == 6 else (32, 24)
-    return [
-        (str(ip_network(f"{ip}/{host}", strict=False)), limit),
-        (str(ip_network(f"{ip}/{prefix}", strict=False)), limit * policy.per_prefix_factor),
-        ("everyone", limit * policy.everyone_factor),
-    ]
+        places = ["unknown", "unknown/"]
+    limits = (limit, prefix_limit, max(policy.everyone, prefix_limit))
+    return [Window(place, most, WINDOW_SECONDS) for place, most in zip((*places, "everyone"), limits, strict=True)]

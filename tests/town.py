@@ -27,6 +27,7 @@ from config.mail import Rendered
 from config.settings import Settings
 from config.store import MemoryStore
 from config.tables import metadata
+from identity.password import CHEAPEST, Hasher
 from identity.session import Device, start
 from oidc.client import RegisteredClient, find_client, put_client
 from oidc.fetcher import Fetched, FetchFailed
@@ -371,6 +372,7 @@ async def new_town(
     house = House(chosen, clock, database, store, vault, post)  # type: ignore[arg-type]
     able = msgspec.structs.replace(house.provider.capabilities, **capabilities)
     house.provider = msgspec.structs.replace(house.provider, fetcher=outside, capabilities=able)
+    house.hasher = Hasher(vault, CHEAPEST)
     town = Town(house, clock, post, outside)
     try:
         async with town.transaction() as db:

@@ -45,6 +45,8 @@ WORDS: dict[Kind, str] = {
     "contact_restored": N_("A change of an email address or phone number was undone."),
     "contact_made_primary": N_("Another email address or phone number became the first one."),
     "not_me": N_("Somebody told us, by the link in a message to you, that something was not you."),
+    "browser_remembered": N_("A browser was remembered: where a password is enough, it is asked for nothing more."),
+    "browser_forgotten": N_("A browser that was remembered was forgotten."),
 }
 
 DETAILS: dict[str, str] = {

@@ -83,7 +83,7 @@ async def _enrol_page(
     key = await data_key_of(here.db, here.vault, standing.account_id)
     contacts = await contacts_of(here.db, key, standing.account_id)
     label = next((contact.value for contact in contacts if contact.kind == "email"), here.policy.totp_issuer)
-    wanted = wanted_level(sign_in, standing.authenticators, here.policy)
+    wanted = wanted_level(sign_in, standing, here.policy)
     needs = completing(journey.proved.methods, wanted, here.policy.assurance)
     ceremony = await registration_options(
         here.db,
@@ -103,7 +103,6 @@ async def _enrol_page(
         request,
         journey,
         "enrol.html",
-        status=400 if problems else 200,
         problems=problems or (),
         app=app_setup(offer, label, here.policy.totp_issuer) if offer else None,
         passkey=embedded(ceremony),

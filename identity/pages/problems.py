@@ -8,6 +8,10 @@ from accounts.pages.page import N_, Problem
 log: structlog.stdlib.BoundLogger = structlog.get_logger("forms")
 
 WORDS: dict[str, str] = {
+    "attempts_used_up": N_(
+        "Too many wrong attempts, so this way is closed. Sign in with a passkey, or in a browser you have used before, "
+        "or choose “Forgotten password”."
+    ),
     "email_invalid": N_("Enter an email address in the right form, like name@example.org"),
     "credentials_wrong": N_("The email address or the password is not right. Check both and try again."),
     "code_wrong": N_("That code is not right, or it has been used already. Check it, or wait for the next one."),

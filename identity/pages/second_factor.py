@@ -7,19 +7,22 @@ from litestar.di import NamedDependency
 from litestar.response import Response, Template
 
 from accounts.account import data_key_of
+from accounts.activity import record
 from accounts.contact import masked
 from accounts.errors import Refusal
 from accounts.pages.page import N_, Problem, form_of, see_other
 from identity import sms
 from identity.assurance import Method
+from identity.device import device_name
 from identity.journey import Here, Journey
 from identity.pages.at_sign_in import JOURNEY, answer_in, ceremony_of, embedded, has_moved_on, lead_on, show
 from identity.pages.problems import problem_of
 from identity.pages.sign_in import first_page
 from identity.passkey_assertion import authentication_options
+from identity.remembered_browser import remember
 from identity.sign_in import start_over
 from identity.sign_in_proofs import prove_code, prove_passkey
-from identity.sign_in_rules import useful
+from identity.sign_in_rules import may_remember, useful
 
 PASSKEYS = frozenset({"passkey", "passkey_uv", "passkey_hardware"})
 
@@ -52,7 +55,7 @@ async def enter_code(
         if _wants_text(request, form):
             return await _send_text(here, journey)
         if not form.get("code", "").strip():
-            return await _second_page(request, here, journey, [Problem("code", N_("Enter the code"))])
+            return await _second_page(request, here, journey, [Problem("code", N_("Enter the code"))], form=form)
         await prove_code(
             here.db,
             here.vault,
@@ -69,7 +72,8 @@ async def enter_code(
     except Refusal as refusal:
         if await has_moved_on(here, journey):
             return see_other(journey.sign_in.path)
-        return await _second_page(request, here, journey, [problem_of(refusal, "code")], refusal)
+        return await _second_page(request, here, journey, [problem_of(refusal, "code")], refusal, form)
+    await _remember(here, journey, form)
     return await lead_on(here, journey.sign_in.id, secure_cookies)
 
 
@@ -91,8 +95,10 @@ async def use_passkey(
     except Refusal as refusal:
         problem = problem_of(refusal, "")
         if journey.needed == "second":
-            return await _second_page(request, here, journey, [problem])
+            return await _second_page(request, here, journey, [problem], form=form)
         return await first_page(request, here, journey, [problem])
+    if journey.needed == "second":
+        await _remember(here, journey, form)
     return await lead_on(here, journey.sign_in.id, secure_cookies)
 
 
@@ -102,6 +108,7 @@ async def _second_page(
     journey: Journey,
     problems: list[Problem] | None = None,
     refusal: Refusal | None = None,
+    form: dict[str, str] | None = None,
 ) -> Template:
     if journey.standing is None:
         raise AssertionError("a second step of nobody")
@@ -132,7 +139,21 @@ async def _second_page(
         passkey=embedded(ceremony) if ceremony else None,
         identifier=journey.sign_in.identifier,
         may_restart=bool(journey.proved.here),
+        remembers_for=here.policy.remember.days if may_remember(journey.standing, here.policy) else 0,
+        typed={"remember": (form or {}).get("remember", "")},
     )
+
+
+async def _remember(here: Here, journey: Journey, form: dict[str, str]) -> None:
+    """The box was ticked, and everything that the account asks for is proved."""
+    standing = journey.standing
+    if standing is None or form.get("remember") != "yes" or not may_remember(standing, here.policy):
+        return
+    account_id, browser = standing.account_id, here.browser.digest
+    key = await data_key_of(here.db, here.vault, account_id)
+    await remember(here.db, key, account_id, browser, here.device, here.policy.remember, here.now)
+    name, address = device_name(here.device.user_agent), here.device.address
+    await record(here.db, account_id, "browser_remembered", here.now, key=key, device=name, address=address)
 
 
 def _way(request: Request[Any, Any, Any], ways: frozenset[Method]) -> str:

@@ -105,7 +105,7 @@ class Place(msgspec.Struct, frozen=True):
 @pytest.fixture
 def place(database, vault, store, identity_policy, now) -> Place:
     """Throttling is proved elsewhere: here a hundred mails to one address shall go out."""
-    free = msgspec.structs.replace(identity_policy.throttle, free=120, failures=1000, per_address=100_000)
+    free = msgspec.structs.replace(identity_policy.throttle, free=120, failures=1000, per_day=1000, per_address=100_000)
     return Place(database, vault, store, msgspec.structs.replace(identity_policy, throttle=free), now)
 
 

@@ -1,0 +1,115 @@
+"""Windows: how often something came from one place within some minutes, and how full that place is (R26).
+
+The store counts. Every tenth part of a limit is written down in SQL too: a store that lost its memory takes away less
+than that tenth, and the limit never falls back to zero.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Executable, Integer, LargeBinary, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
+
+from accounts.database import AT, Instant, Transaction
+from accounts.store import Store
+from accounts.vault import Vault
+from identity.throttle_row import Throttle, counts_of
+
+PARTS = 10
+
+
+class Window(msgspec.Struct, frozen=True):
+    """What is counted together: a place (an address, a network, a range of numbers), and how often it may."""
+
+    place: str
+    limit: int
+    seconds: int
+
+    @property
+    def step(self) -> int:
+        """After so many attempts the count is written down."""
+        return max(1, self.limit // PARTS)
+
+    def number(self, now: datetime) -> int:
+        """Which window of this length holds `now`."""
+        return int(now.timestamp()) // self.seconds
+
+    def left(self, now: datetime) -> int:
+        """Seconds to the next one."""
+        return self.seconds - int(now.timestamp()) % self.seconds
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """`waiting`: seconds until the place that is full may try again, None where none is. `heat`: how full the fullest
+    of the wider places is, in this window or the one before, 1 at its limit."""
+
+    waiting: int | None
+    heat: float = 0.0
+
+
+async def count(db: Transaction, store: Store, vault: Vault, windows: Sequence[Window], now: datetime) -> Counted:
+    """Count one attempt in each window, the narrowest first, up to the first that is full. Call it before the request's
+    first write. `heat` leaves the narrowest out: one busy address is no attack."""
+    floors, heat = await _floors(db, vault, windows, now), 0.0
+    for narrowness, window in enumerate(windows):
+        key = _key(vault, window, 0, now)
+        # Keyed: the store keeps no address that could be read.
+        total = await store.hit("throttle:" + key[:16].hex(), window.seconds, now)
+        floor, before = floors.get(key, 0), floors.get(_key(vault, window, 1, now), 0)
+        if total % window.step == 0 and floor <= window.limit:
+            floor = await _write(db, key, window, now)
+        attempts = max(total, floor + total % window.step)
+        if attempts > window.limit:
+            return Counted(window.left(now), max(heat, 1.0))
+        if narrowness:
+            heat = max(heat, attempts / window.limit, before / window.limit)
+    return Counted(None, heat)
+
+
+async def heat_of(db: Transaction, vault: Vault, windows: Sequence[Window], now: datetime) -> float:
+    """How full the fullest of the wider places is, to a tenth; counts nothing."""
+    floors = await _floors(db, vault, windows, now)
+    return max(
+        (floors.get(_key(vault, window, age, now), 0) / window.limit for window in windows[1:] for age in (0, 1)),
+        default=0.0,
+    )
+
+
+def _key(vault: Vault, window: Window, age: int, now: datetime) -> bytes:
+    """Of this window (age 0) or the one before (1)."""
+    number = window.number(now) - age
+    return vault.mac("throttle.window", f"{window.place} {window.seconds} {number}".encode())
+
+
+async def _floors(db: Transaction, vault: Vault, windows: Sequence[Window], now: datetime) -> dict[bytes, int]:
+    keys = [_key(vault, window, age, now) for window in windows for age in (0, 1)]
+    return await counts_of(db, keys)
+
+
+async def _write(db: Transaction, key: bytes, window: Window, now: datetime) -> int:
+    """One more step; how many attempts are written down now."""
+    ends_at = datetime.fromtimestamp((window.number(now) + 2) * window.seconds, UTC)
+    values: dict[str, Any] = {"of": key, "step": window.step, "at": now, "ends_at": ends_at}
+    written = (await db.execute(_step(db.dialect), values)).rows[0].failures
+    await db.commit()
+    return int(written)
+
+
+@lru_cache(maxsize=2)
+def _step(dialect: str) -> Executable:
+    statement = sqlite.insert(Throttle) if dialect == "sqlite" else postgresql.insert(Throttle)
+    step = bindparam("step", type_=Integer())
+    return (
+        statement.values(
+            key=bindparam("of", type_=LargeBinary()),
+            failures=step,
+            blocked_until=AT,
+            window_started_at=AT,
+            forgotten_at=bindparam("ends_at", type_=Instant),
+        )
+        .on_conflict_do_update(index_elements=["key"], set_={"failures": Throttle.failures + step})
+        .returning(Throttle.failures)
+    )
