@@ -1,12 +1,15 @@
 """The store's two implementations: in this process, and in Redis (protocol and promises: accounts/store.py)."""
 
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
 from accounts.errors import StoreUnavailable
@@ -14,6 +17,8 @@ from accounts.store import Store
 
 BOUND = 0.25
 """Seconds a call may take before it counts as no answer."""
+AT_ONCE = 8
+"""Calls of one process that Redis has before it together. More would only wait there, where the bound counts."""
 MAX_ENTRIES = 200_000
 
 
@@ -94,22 +99,45 @@ return total
 """
 
 
+class Turns:
+    """Lets a few calls out at a time. To wait for a turn is not to wait for Redis: while it answers, nobody is turned
+    away; once it has been silent for as long as somebody waits and for the bound, they need not try themselves."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._answered_at = 0.0
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """A turn. Raises `StoreUnavailable` where Redis did not answer, or did not while this one waited."""
+        clock = asyncio.get_running_loop().time
+        came_at = clock()
+        async with self._free:
+            if clock() - came_at >= BOUND and self._answered_at < came_at:
+                raise StoreUnavailable("silent while others asked")
+            try:
+                yield
+            except RedisError as error:
+                raise StoreUnavailable(type(error).__name__) from error
+            self._answered_at = clock()
+
+
 class RedisStore:
     """In Redis, for more than one process. `prefix` keeps deployments apart; the hash tag keeps a script's keys
     on one node of a cluster. The instant of birth is written when the store is first asked, and again after it
     lost its memory, so that nothing older passes."""
 
     def __init__(self, url: str, born_at: datetime, prefix: str = "identity:") -> None:
-        # A pool that waits: with the usual one the 65th request at once is turned away.
-        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+        pool: ConnectionPool = ConnectionPool.from_url(
             url,
             socket_timeout=BOUND,
             socket_connect_timeout=BOUND,
-            retry=Retry(NoBackoff(), 1),
-            max_connections=64,
-            timeout=BOUND,
+            # A connection that was cut is made again; a silence is not waited for twice.
+            retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
+            max_connections=AT_ONCE,
         )
         self._redis: Redis = Redis.from_pool(pool)
+        self._turns = Turns()
         self._prefix = prefix
         self._born = prefix + "{once}born"
         self._first_use = self._redis.register_script(_FIRST_USE)
@@ -118,47 +146,35 @@ class RedisStore:
 
     async def begin(self) -> None:
         """Write down the instant of birth where there is none yet."""
-        try:
+        async with self._turns.one():
             await self._redis.set(self._born, _milliseconds(self._born_at), nx=True)
-        except RedisError as error:
-            raise StoreUnavailable(type(error).__name__) from error
 
     async def get(self, key: str, now: datetime) -> bytes | None:
-        try:
+        async with self._turns.one():
             return _unexpired(await self._redis.get(self._prefix + key), now)
-        except RedisError as error:
-            raise StoreUnavailable(type(error).__name__) from error
 
     async def put(self, key: str, value: bytes, ttl_seconds: int, now: datetime) -> None:
         expires = _milliseconds(now) + ttl_seconds * 1000
-        try:
+        async with self._turns.one():
             await self._redis.set(self._prefix + key, expires.to_bytes(8, "big") + value, px=ttl_seconds * 1000)
-        except RedisError as error:
-            raise StoreUnavailable(type(error).__name__) from error
 
     async def take(self, key: str, now: datetime) -> bytes | None:
-        try:
+        async with self._turns.one():
             return _unexpired(await self._redis.getdel(self._prefix + key), now)
-        except RedisError as error:
-            raise StoreUnavailable(type(error).__name__) from error
 
     async def first_use(self, key: str, issued_at: datetime, ttl_seconds: int, now: datetime) -> bool:
         milliseconds = _milliseconds(now)
-        try:
+        async with self._turns.one():
             passed = await self._first_use(
                 keys=[self._born, self._prefix + "{once}" + key],
                 args=[milliseconds, _milliseconds(issued_at), milliseconds + ttl_seconds * 1000, ttl_seconds * 1000],
             )
-        except RedisError as error:
-            raise StoreUnavailable(type(error).__name__) from error
         return bool(passed)
 
     async def hit(self, key: str, window_seconds: int, now: datetime, cost: int = 1) -> int:
         window, _ = _window(key, window_seconds, now)
-        try:
+        async with self._turns.one():
             return int(await self._hit(keys=[self._prefix + window], args=[cost, window_seconds * 1000]))
-        except RedisError as error:
-            raise StoreUnavailable(type(error).__name__) from error
 
     async def close(self) -> None:
         await self._redis.aclose()

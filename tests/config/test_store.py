@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -118,6 +120,59 @@ async def test_no_hit_is_lost_and_none_is_turned_away_when_many_come_at_once(sto
     totals = await asyncio.gather(*(store.hit("address", 60, NOW) for _ in range(300)))
 
     assert sorted(totals) == list(range(1, 301))
+
+
+@asynccontextmanager
+async def beside(url: str, seconds: float | None) -> AsyncIterator[str]:
+    """The address of a Redis whose answers take so long; None: they never come."""
+    host, port, serving = urlsplit(url).hostname, urlsplit(url).port, list[asyncio.Task[None]]()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wait: float | None) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await asyncio.sleep(wait or 0)
+                if wait is not None:
+                    writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection(host, port)
+        await asyncio.gather(pump(reader, to_there, 0), pump(there, writer, seconds))
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    yield urlsplit(url)._replace(netloc=f"127.0.0.1:{server.sockets[0].getsockname()[1]}").geturl()
+    server.close()
+    await asyncio.gather(*serving)
+
+
+@pytest.mark.services
+async def test_to_wait_for_a_turn_is_not_to_wait_for_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of these waits twice the bound, for others and not for Redis, which answers well within it."""
+    monkeypatch.setattr(stores, "AT_ONCE", 2)
+    async with beside(redis_url, seconds=0.05) as slow:
+        store = RedisStore(slow, BIRTH)
+
+        totals = await asyncio.gather(*(store.hit("address", 60, NOW) for _ in range(20)))
+
+        assert sorted(totals) == list(range(1, 21))
+        await store.close()
+
+
+@pytest.mark.services
+async def test_a_redis_that_is_silent_keeps_nobody_longer_than_one_call(redis_url: str) -> None:
+    """R75: however many ask, and wait for one another."""
+    async with beside(redis_url, seconds=None) as silent:
+        store = RedisStore(silent, BIRTH)
+
+        began = time.monotonic()
+        asked = await asyncio.gather(*(store.hit("k", 60, NOW) for _ in range(200)), return_exceptions=True)
+
+        assert {type(answer) for answer in asked} == {StoreUnavailable}
+        assert time.monotonic() - began < 6 * stores.BOUND
+        await store.close()
 
 
 async def test_a_full_memory_refuses_instead_of_forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
