@@ -163,10 +163,11 @@ async def start(
     device: Device,
     policy: SessionPolicy,
     now: datetime,
+    auth_time: datetime | None = None,
     secret: str | None = None,
 ) -> tuple[UUID, str]:
-    """A new session: its id and the secret for the cookie, which is kept nowhere. `secret` is given by whoever can make
-    it again."""
+    """A new session: its id and the secret for the cookie, which is kept nowhere. `auth_time` is given where the last
+    proof is older than now, `secret` by whoever can make it again."""
     session_id, secret = new_id(now), secret or new_secret()
     await db.execute(
         insert(Session).values(
@@ -176,7 +177,7 @@ async def start(
             browser=browser,
             acr=acr,
             amr=list(amr),
-            auth_time=now,
+            auth_time=auth_time or now,
             device=key.seal("session.device", session_id, msgspec.json.encode(device)),
             created_at=now,
             seen_at=now,
@@ -199,7 +200,7 @@ async def raise_to(
     secret: str | None = None,
 ) -> str | None:
     """The same citizen proved more, or proved it again: the row, its `sid` and its grants stay, the secret is new.
-    `auth_time` is given where `acr` leans on what was proved earlier. Returns the new secret, or None when the session
+    `auth_time` is given where the last proof is older than now. Returns the new secret, or None when the session
     ended meanwhile."""
     secret = secret or new_secret()
     raised = await db.execute(

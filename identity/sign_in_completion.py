@@ -46,7 +46,8 @@ async def complete(
     something it leans on has ended: the citizen is then sent back to its dispatcher.
 
     The same account's session is raised (its row, `sid` and grants stay); another account's session ends. What is
-    reported is what was done: where an earlier session's proof is needed, its time stays the `auth_time`.
+    reported is what was done: `auth_time` is when the last proof was given, not when the citizen had written their new
+    recovery codes down; where an earlier session's proof is needed, its time stays the `auth_time`.
     """
     proved = proven(sign_in, session, now)
     if proved.account_id != standing.account_id or needed(sign_in, standing, session, policy, now) != "done":
@@ -60,6 +61,7 @@ async def complete(
         await sessions.end(db, vault, session.id, "replaced", now)
         session = None
     acr = reached(proved.methods, policy.assurance) or ""
+    auth_time = proved.leans_since or max(proof.at for proof in sign_in.proofs if proof.method in proved.here)
     secret = None
     if session is not None:
         secret = await sessions.raise_to(
@@ -67,7 +69,7 @@ async def complete(
             session,
             acr=acr,
             amr=amr_of(proved.methods),
-            auth_time=proved.leans_since,
+            auth_time=auth_time,
             policy=policy.session,
             now=now,
             secret=_secret_of(vault, sign_in),
@@ -87,6 +89,7 @@ async def complete(
             device=device,
             policy=policy.session,
             now=now,
+            auth_time=auth_time,
             secret=_secret_of(vault, sign_in),
         )
     if standing.is_remembered:

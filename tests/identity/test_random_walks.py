@@ -6,7 +6,7 @@ from a second to eight days. After each request every change in the house's reco
 book (walk_ledger.py): no session whose `acr`, `amr` or `auth_time` is untrue (R10, R20), no open account without a way
 back (R31), no step skipped (R45), nothing removed by a recovery (R50, R51), nothing that works once it was removed.
 
-`WALKS=2000` walks so many times, with a new seed each time.
+`make walks` walks many more times, longer ways, from a new seed each time.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from reached import offer_texts
@@ -464,6 +464,8 @@ def test_no_walk_leads_to_what_is_untrue(walk: type[Walk]) -> None:
         max_examples=DEEP or 25,
         stateful_step_count=60 if DEEP else 30,
         derandomize=not DEEP,
+        # To make a failing walk short takes minutes, to explain it many more.
+        phases=(Phase.generate, Phase.shrink) if DEEP else (Phase.generate,),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,

@@ -153,6 +153,20 @@ async def test_an_account_left_half_way_is_gone_on_with_by_signing_in(town):
     assert Shown(answer).name == "account"
 
 
+async def test_to_write_codes_down_is_no_authentication(town):
+    """R10: `auth_time` is the moment of the last proof, and the page with the codes may stand open for long."""
+    browser = town.browser()
+    page = await as_far_as_codes(town, browser)
+    proved_at = town.clock.now()
+    town.later(minutes=12)
+
+    await browser.press(page, "continue")
+    await browser.see("/account")
+
+    session = await session_of(town, browser)
+    assert (session.acr, session.auth_time) == ("aal2", proved_at)
+
+
 async def test_codes_nobody_saved_are_made_anew(town):
     """R31: left at the last page, the account is finished at the next sign-in with new codes."""
     browser = town.browser()
