@@ -1,5 +1,5 @@
 # Every target is one command that also works without make.
-.PHONY: install demo test check bench messages
+.PHONY: install demo test check bench timing walks messages
 
 install:
 	python3 .ci/setup.py install
@@ -15,6 +15,12 @@ check:
 
 bench:
 	python3 .ci/setup.py bench
+
+timing:
+	python3 .ci/setup.py timing
+
+walks:
+	python3 .ci/setup.py walks
 
 messages:
 	python3 .ci/setup.py messages

@@ -24,6 +24,8 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
   test       install, find or install the servers that tests talk to, run the tests (arguments go to pytest)
   check      install, then run every check over the code, or those named
   bench      install, then measure the CPU time of each operation
+  timing     install, then measure whether answers or their time tell which addresses have an account
+  walks      install, then walk through the pages at random: `walks COUNT`
   migration  write the next migration from what the tables lack: `migration SLUG`
   messages   bring the translators' files up to date with the texts in code and templates
 """
@@ -77,6 +79,19 @@ def check(arguments: Sequence[str]) -> None:
 def bench(arguments: Sequence[str]) -> None:
     """Measure; not part of the tests, because it takes minutes and wants the machine for itself."""
     _long_command("bench", arguments)
+
+
+def timing(arguments: Sequence[str]) -> None:
+    """Measure for some twenty minutes; `--samples=300` for a first look."""
+    _long_command("timing", arguments)
+
+
+def walks(arguments: Sequence[str]) -> None:
+    """Walk at random for longer than the tests do, from a new seed each time; a walk that fails is made short."""
+    install()
+    os.environ["WALKS"] = arguments[0] if arguments else "500"
+    walk = ("tests/identity/test_random_walks.py", "--override-ini=faulthandler_timeout=0", "--show-capture=no", "-rP")
+    _become(PYTHON, "-m", "pytest", "-q", *walk)
 
 
 def messages(arguments: Sequence[str]) -> None:
@@ -140,6 +155,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "test": test,
     "check": check,
     "bench": bench,
+    "timing": timing,
+    "walks": walks,
     "messages": messages,
     "migration": migration,
 }
