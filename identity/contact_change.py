@@ -149,9 +149,10 @@ async def confirm(
     Raises Refusal "too_many_attempts", "code_wrong" or "contact_taken"."""
     account_id, subject = owner.citizen.account_id, vault.blind(change.kind, canonical_of(change.kind, change.value))
     await db.commit()
-    taken = await throttle.take(db, store, vault, "confirmation", subject, owner.device.address, policy.throttle, now)
-    if not isinstance(taken, throttle.Permitted):
-        raise taken.refusal()
+    address = owner.device.address
+    taken = throttle.permitted(
+        await throttle.take(db, store, vault, "confirmation", subject, address, policy.throttle, now)
+    )
     if (
         await confirmation_code.spend(db, vault, purpose="contact", bound_to=change.id.bytes, code=code, now=now)
         is None
@@ -215,9 +216,7 @@ async def _take_message(
         await take_message(db, store, vault, canonical, address, policy.text, policy.throttle, now)
         return
     subject = vault.blind("email", canonical)
-    taken = await throttle.take(db, store, vault, "message", subject, address, policy.throttle, now)
-    if not isinstance(taken, throttle.Permitted):
-        raise taken.refusal()
+    throttle.permitted(await throttle.take(db, store, vault, "message", subject, address, policy.throttle, now))
 
 
 async def _send_code(db: Transaction, vault: Vault, owner: Owner, change: Change, now: datetime) -> None:

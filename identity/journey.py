@@ -14,6 +14,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from identity.authenticator import authenticators_of
 from identity.enrolment import Enrolling
+from identity.pardon import pardon, pardoned_by
 from identity.policy import IdentityPolicy
 from identity.remembered_browser import is_remembered
 from identity.session import Device, SessionView
@@ -66,7 +67,7 @@ async def finish(here: Here, journey: Journey) -> Completed | None:
     """Complete a sign-in that needs nothing more; None where something is missing, or it was completed meanwhile."""
     if journey.standing is None or journey.needed != "done" or not journey.is_open:
         return None
-    return await complete(
+    completed = await complete(
         here.db,
         here.vault,
         journey.sign_in,
@@ -77,6 +78,10 @@ async def finish(here: Here, journey: Journey) -> Completed | None:
         policy=here.policy,
         now=here.now,
     )
+    if completed is not None:
+        await here.db.commit()
+        await pardon(here.db, here.vault, journey.standing.account_id, here.now, pardoned_by(journey.proved.here))
+    return completed
 
 
 def enrolling_in(here: Here, journey: Journey) -> Enrolling:

@@ -103,8 +103,8 @@ async def _finish(db: Transaction, vault: Vault, running: Running, device: Devic
     if not await recovery.complete(db, running, now):
         return False
     account_id = running.account_id
-    await _sign_everybody_out(db, vault, account_id, now)
     await pardon(db, vault, account_id, now)
+    await _sign_everybody_out(db, vault, account_id, now)
     key, detail = await data_key_of(db, vault, account_id), detail_of(device)
     await record(db, account_id, "recovery_completed", now, key=key, device=detail.device, address=detail.address)
     await tell(db, vault, key, account_id, "recovery_completed", detail, now)

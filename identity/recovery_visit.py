@@ -274,7 +274,4 @@ async def _take(
     now: datetime,
 ) -> throttle.Permitted:
     await db.commit()
-    taken = await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now)
-    if not isinstance(taken, throttle.Permitted):
-        raise taken.refusal()
-    return taken
+    return throttle.permitted(await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now))

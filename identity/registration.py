@@ -210,10 +210,7 @@ async def _take(
     now: datetime,
 ) -> throttle.Permitted:
     subject = vault.blind("email", canonical)
-    taken = await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now)
-    if not isinstance(taken, throttle.Permitted):
-        raise taken.refusal()
-    return taken
+    return throttle.permitted(await throttle.take(db, store, vault, budget, subject, address, policy.throttle, now))
 
 
 async def sweep(db: Transaction, now: datetime) -> int:

@@ -19,7 +19,6 @@ from identity.ceremony import Answer
 from identity.credential_change import Change, announce
 from identity.failure_burst import failed
 from identity.known_browser import is_known
-from identity.pardon import pardon
 from identity.passkey_assertion import verify_authentication
 from identity.password import Hasher, Password
 from identity.policy import IdentityPolicy
@@ -64,7 +63,7 @@ async def prove_password(
     account_id = None if found is None else found.account_id
     own = subject if account_id is None else account_id.bytes
     is_at_home = await is_known(db, account_id, browser)
-    attempt = _permitted(
+    attempt = throttle.permitted(
         await throttle.take(
             db,
             store,
@@ -122,7 +121,7 @@ async def prove_code(
         now,
         is_known=is_at_home,
     )
-    attempt = _permitted(taken)
+    attempt = throttle.permitted(taken)
     key = await data_key_of(db, vault, account_id)
     plain = plain_code(code)
     method: Method | None = None
@@ -154,7 +153,7 @@ async def prove_passkey(
 ) -> None:
     """Either step by a passkey: as the first one it says itself whose it is (`account_id` is None then).
 
-    There is nothing to guess, so no attempts are counted, and it opens what strangers' guesses have closed (R26).
+    There is nothing to guess, so no attempts are counted: what strangers' guesses have closed is open to it (R26).
     Raises Refusal "passkey_expired", "passkey_refused" or "passkey_unknown".
     """
     asserted = await verify_authentication(
@@ -167,14 +166,7 @@ async def prove_passkey(
         response=answer.response,
         now=now,
     )
-    if await add_proofs(db, sign_in, asserted.account_id, {asserted.method}, now):
-        await pardon(db, vault, asserted.account_id, now)
-
-
-def _permitted(taken: throttle.Permitted | throttle.LockedOut | throttle.Slowed) -> throttle.Permitted:
-    if isinstance(taken, throttle.Permitted):
-        return taken
-    raise taken.refusal()
+    await add_proofs(db, sign_in, asserted.account_id, {asserted.method}, now)
 
 
 async def _account_of(db: Transaction, vault: Vault, canonical: str) -> Any:

@@ -11,6 +11,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from identity import throttle
 from identity.throttle_policy import ThrottlePolicy
+from identity.window import Window, count
 
 HOUR = 3600
 
@@ -40,18 +41,16 @@ async def take_message(
 ) -> None:
     """One message to a number (E.164) may leave; call it before the request's first write.
 
-    What one number gets is counted in SQL, so that it survives a lost store.
+    What one number gets is counted in SQL, the rest in windows: both survive a lost store.
     Raises Refusal "too_many_attempts" or "phone_country".
     """
     country = str(phonenumbers.parse(number).country_code)
     if policy.countries and country not in policy.countries:
         raise Refusal("phone_country")
     subject = vault.blind("phone", number)
-    taken = await throttle.take(db, store, vault, "message", subject, address, attempts, now)
-    if not isinstance(taken, throttle.Permitted):
-        raise taken.refusal()
+    throttle.permitted(await throttle.take(db, store, vault, "message", subject, address, attempts, now))
     limits = ((number[:-3], policy.per_range), ("+" + country, policy.per_country), ("everyone", policy.everyone))
-    for what, limit in limits:
-        key = "text:" + vault.mac("text_guard", what.encode())[:16].hex()
-        if await store.hit(key, HOUR, now) > limit:
-            raise Refusal("too_many_attempts", status=429, retry_after=HOUR - int(now.timestamp()) % HOUR)
+    windows = [Window(f"texts to {place}", limit, HOUR) for place, limit in limits]
+    counted = await count(db, store, vault, windows, now)
+    if counted.waiting is not None:
+        raise Refusal("too_many_attempts", status=429, retry_after=counted.waiting)

@@ -57,6 +57,13 @@ class Slowed(msgspec.Struct, frozen=True):
         return Refusal("slowed", status=429, retry_after=self.retry_after)
 
 
+def permitted(taken: Permitted | LockedOut | Slowed) -> Permitted:
+    """The attempt that may be made. Raises Refusal "too_many_attempts", "attempts_used_up" or "slowed"."""
+    if isinstance(taken, Permitted):
+        return taken
+    raise taken.refusal()
+
+
 async def take(
     db: Transaction,
     store: Store,

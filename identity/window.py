@@ -43,39 +43,39 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """`waiting`: seconds until the place that is full may try again, None where none is. `heat`: how full the fullest
-    of the wider places is, in this window or the one before, 1 at its limit."""
+    """`waiting`: seconds until the place that is full may try again, None where none is; `heat` as in `heat_of`."""
 
     waiting: int | None
-    heat: float = 0.0
+    heat: float
 
 
 async def count(db: Transaction, store: Store, vault: Vault, windows: Sequence[Window], now: datetime) -> Counted:
     """Count one attempt in each window, the narrowest first, up to the first that is full. Call it before the request's
-    first write. `heat` leaves the narrowest out: one busy address is no attack."""
-    floors, heat = await _floors(db, vault, windows, now), 0.0
-    for narrowness, window in enumerate(windows):
+    first write."""
+    floors = await _floors(db, vault, windows, now)
+    heat = _heat(vault, windows, floors, now)
+    for window in windows:
         key = _key(vault, window, 0, now)
         # Keyed: the store keeps no address that could be read.
         total = await store.hit("throttle:" + key[:16].hex(), window.seconds, now)
-        floor, before = floors.get(key, 0), floors.get(_key(vault, window, 1, now), 0)
+        floor = floors.get(key, 0)
         if total % window.step == 0 and floor <= window.limit:
             floor = await _write(db, key, window, now)
-        attempts = max(total, floor + total % window.step)
-        if attempts > window.limit:
-            return Counted(window.left(now), max(heat, 1.0))
-        if narrowness:
-            heat = max(heat, attempts / window.limit, before / window.limit)
+        if max(total, floor + total % window.step) > window.limit:
+            return Counted(window.left(now), heat)
     return Counted(None, heat)
 
 
 async def heat_of(db: Transaction, vault: Vault, windows: Sequence[Window], now: datetime) -> float:
-    """How full the fullest of the wider places is, to a tenth; counts nothing."""
-    floors = await _floors(db, vault, windows, now)
-    return max(
-        (floors.get(_key(vault, window, age, now), 0) / window.limit for window in windows[1:] for age in (0, 1)),
-        default=0.0,
-    )
+    """How full the fullest of the wider places is or was in the window before, 1 at its limit; counts nothing. It moves
+    with what is written down, in tenths, so that a page and the form it becomes see the same. The narrowest place is
+    left out: one busy address is no attack."""
+    return _heat(vault, windows, await _floors(db, vault, windows, now), now)
+
+
+def _heat(vault: Vault, windows: Sequence[Window], floors: dict[bytes, int], now: datetime) -> float:
+    ages = ((window, age) for window in windows[1:] for age in (0, 1))
+    return max((floors.get(_key(vault, window, age, now), 0) / window.limit for window, age in ages), default=0.0)
 
 
 def _key(vault: Vault, window: Window, age: int, now: datetime) -> bytes:
