@@ -114,7 +114,10 @@ PANELS = (
     identity_panels.sessions_panel,
     home.history_panel,
 )
-SCRIPTS = (Path(identity.pages.__file__).with_name("passkey.js"), Path(authorize.__file__).with_name("form_post.js"))
+SCRIPTS = (
+    *(Path(identity.pages.__file__).with_name(name) for name in ("passkey.js", "work.js")),
+    Path(authorize.__file__).with_name("form_post.js"),
+)
 
 log = logger("app")
 AnyRequest = Request[Any, Any, Any]

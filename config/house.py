@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from accounts.database import Database
@@ -191,7 +192,7 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
         ),
         assurance=AssurancePolicy(levels=settings.assurance.levels, minimum=settings.assurance.minimum),
         password=_password_policy(settings, name, host),
-        throttle=ThrottlePolicy(per_address=settings.throttle.per_address),
+        throttle=ThrottlePolicy(**msgspec.structs.asdict(settings.throttle)),
         recovery=RecoveryPolicy(wait=timedelta(seconds=settings.recovery.wait)),
         text=TextPolicy(
             is_offered=bool(settings.sms.url) or settings.is_throwaway,

@@ -46,9 +46,17 @@ class AssuranceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class ThrottleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Attempts from one address in ten minutes."""
+    """Attempts in ten minutes from one address (IPv6: one /64), from one /24 (IPv6: one /48), from everyone; a wider
+    limit is never lower than a narrower one. Browsers in which an account has signed in before, and passkeys, are not
+    counted. From the part `proof_from` of one of the two wider limits on, a guess at a password costs work in the
+    browser, or waiting where it runs no scripts (0: always). `proof_bits`: each doubles that work; 12 are a blink on a
+    telephone, and up to five more are asked as the limits fill (0: never any, and no waiting)."""
 
     per_address: int = 100
+    per_prefix: int = 2000
+    everyone: int = 500_000
+    proof_from: float = 0.5
+    proof_bits: int = 12
 
 
 class LifetimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -190,8 +190,13 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("sms.url: an https address")
     if 0 < settings.keys.rotate_every < 86400 or settings.keys.rotate_every < 0:
         problems.append("keys.rotate_every: 0, or at least 86400 seconds, so that services can follow")
-    if settings.throttle.per_address < 1:
-        problems.append("throttle.per_address: at least 1")
+    for key in ("per_address", "per_prefix", "everyone"):
+        if getattr(settings.throttle, key) < 1:
+            problems.append(f"throttle.{key}: at least 1")
+    if not 0 <= settings.throttle.proof_from <= 1:
+        problems.append("throttle.proof_from: from 0 (always) to 1 (when a limit is reached)")
+    if not 0 <= settings.throttle.proof_bits <= 20:
+        problems.append("throttle.proof_bits: from 0 (never) to 20; beyond that a telephone works for minutes")
     if not settings.database.url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
         problems.append("database.url: sqlite+aiosqlite:///FILE or postgresql+psycopg://user@host/name")
     if not settings.store.url.startswith(("redis://", "rediss://", "unix://")) and settings.store.url != "memory://":

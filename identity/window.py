@@ -75,7 +75,9 @@ async def heat_of(db: Transaction, vault: Vault, windows: Sequence[Window], now:
 
 def _heat(vault: Vault, windows: Sequence[Window], floors: dict[bytes, int], now: datetime) -> float:
     ages = ((window, age) for window in windows[1:] for age in (0, 1))
-    return max((floors.get(_key(vault, window, age, now), 0) / window.limit for window, age in ages), default=0.0)
+    return max(
+        (floors.get(_key(vault, window, age, now), 0) / max(window.limit, 1) for window, age in ages), default=0.0
+    )
 
 
 def _key(vault: Vault, window: Window, age: int, now: datetime) -> bytes:

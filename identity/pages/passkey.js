@@ -9,7 +9,7 @@
   if (!button || !key?.parseRequestOptionsFromJSON || !key.parseCreationOptionsFromJSON) return;
   const { form, dataset } = button;
   const creates = dataset.passkey === "create";
-  const status = form.querySelector("[role=status]");
+  const status = button.nextElementSibling;
   const options = JSON.parse(document.getElementById("passkey-options").textContent);
   let waiting;
 

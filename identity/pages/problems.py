@@ -43,11 +43,17 @@ WAITS: tuple[tuple[int, str], ...] = (
 """By the longest number of seconds they cover."""
 
 
+SLOWED = N_("Many people are trying to sign in just now. Wait %(seconds)s seconds, then press the button again.")
+
+
 def problem_of(refusal: Refusal, field: str) -> Problem:
     """What is wrong, beside `field`. A refusal that no form can answer is raised on to its own page."""
-    if refusal.reason != "too_many_attempts" and refusal.reason not in WORDS:
+    if refusal.reason not in ("too_many_attempts", "slowed") and refusal.reason not in WORDS:
         raise refusal
     log.info("form_refused", reason=refusal.reason, field=field)
+    wait = refusal.retry_after or 0
     if refusal.reason == "too_many_attempts":
-        return Problem(field, next(words for seconds, words in WAITS if (refusal.retry_after or 0) <= seconds))
+        return Problem(field, next(words for seconds, words in WAITS if wait <= seconds))
+    if refusal.reason == "slowed":  # nothing is wrong with what was typed
+        return Problem("", SLOWED, {"seconds": str(5 * max(1, -(-wait // 5)))})
     return Problem(field, WORDS[refusal.reason])

@@ -1,5 +1,6 @@
 """Signing in, the first step: an address and a password, or a passkey."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, get, post
@@ -14,8 +15,10 @@ from identity.assurance import meets
 from identity.journey import Here, Journey
 from identity.pages.at_sign_in import HERE, JOURNEY, ceremony_of, embedded, has_moved_on, lead_on, let_in, show
 from identity.pages.problems import problem_of
+from identity.pages.ticket import ticket_for
 from identity.passkey_assertion import authentication_options
 from identity.password import Hasher
+from identity.proof_of_work import Shown
 from identity.sign_in import Onward, begin
 from identity.sign_in_completion import completed_just_now
 from identity.sign_in_proofs import Typed, prove_password
@@ -81,14 +84,14 @@ async def enter_password(
     form = await form_of(request)
     if not journey.is_open or journey.needed != "first":
         return see_other(journey.sign_in.path)
-    typed = Typed(form.get("identifier", ""), form.get("password", ""))
+    typed = Typed(*(form.get(name, "") for name in Typed.__struct_fields__))
     problems = []
     if not typed.identifier.strip():
         problems.append(Problem("identifier", N_("Enter your email address")))
     if not typed.password:
         problems.append(Problem("password", N_("Enter your password")))
     if problems:
-        return await first_page(request, here, journey, problems, typed.identifier)
+        return await first_page(request, here, journey, problems, typed)
     try:
         await prove_password(
             here.db,
@@ -105,7 +108,7 @@ async def enter_password(
     except Refusal as refusal:
         if await has_moved_on(here, journey):
             return see_other(journey.sign_in.path)
-        return await first_page(request, here, journey, [problem_of(refusal, "identifier")], typed.identifier, refusal)
+        return await first_page(request, here, journey, [], typed, refusal)
     return await lead_on(here, journey.sign_in.id, secure_cookies)
 
 
@@ -113,24 +116,33 @@ async def first_page(
     request: Request[Any, Any, Any],
     here: Here,
     journey: Journey,
-    problems: list[Problem] | None = None,
-    identifier: str | None = None,
+    problems: Sequence[Problem] = (),
+    typed: Typed | None = None,
     refusal: Refusal | None = None,
 ) -> Template:
-    """The sign-in page, with a passkey's ceremony in waiting."""
-    ceremony = await authentication_options(
-        here.db, here.store, here.policy.passkey, bound_to=ceremony_of(here, journey.sign_in.id), now=here.now
-    )
-    if identifier is None:
+    """The sign-in page, with a passkey's ceremony in waiting, and under attack with a ticket."""
+    bound_to = ceremony_of(here, journey.sign_in.id)
+    ceremony = await authentication_options(here.db, here.store, here.policy.passkey, bound_to=bound_to, now=here.now)
+    sent = None if typed is None else Shown(bound_to, typed.ticket, typed.proof)
+    ticket = await ticket_for(here, bound_to, sent, refusal)
+    if refusal is not None:
+        if refusal.reason == "slowed" and ticket is not None:
+            refusal = Refusal("slowed", status=429, retry_after=ticket.left(here.now))
+        problems = [problem_of(refusal, "identifier")]
+    if typed is not None:
+        identifier = typed.identifier
+    else:
         identifier = journey.sign_in.identifier or journey.sign_in.onward.hint or await _own_address(here, journey)
     return show(
         request,
         journey,
         "sign_in.html",
-        problems=problems or (),
+        problems=problems,
         refusal=refusal,
         typed={"identifier": identifier},
         passkey=embedded(ceremony),
+        ticket=ticket,
+        must_wait=refusal is not None and refusal.reason in ("slowed", "too_many_attempts"),
         again=_is_again(here, journey),
     )
 
