@@ -54,7 +54,7 @@ DETAILS: dict[str, str] = {
     "authenticator": N_("Way to sign in"),
     "name": N_("Name you gave it"),
     "device": N_("Device"),
-    "address": N_("Internet address"),
+    "address": N_("IP address"),
 }
 """The details that are shown, by the key under which they are recorded, in this order."""
 

@@ -37,7 +37,7 @@ async def warned(town: Town) -> tuple[Any, str]:
 async def test_a_new_browser_is_announced_once_and_the_first_one_of_a_new_account_not(town):
     """R67: device and address are said, and a link to a sign-in is not."""
     (ada, _, second), _ = await warned(town)
-    assert "192.0.2" in town.post.sent[0].text or "Internet address" in town.post.sent[0].text
+    assert "192.0.2" in town.post.sent[0].text or "IP address" in town.post.sent[0].text
 
     town.later(minutes=6)
     await sign_in(town, second, ada, "/sign-in?fresh=1")
