@@ -13,7 +13,7 @@ import identity.pages
 from accounts.errors import CRASHED, FreshSignInRequired, Refusal, SignInRequired
 from accounts.pages import history, home, profile
 from accounts.pages.page import N_, see_other
-from config.browser import Browsers
+from config.browser import Browsers, sender_of
 from config.dependencies import dependencies
 from config.house import TEMPLATE_FOLDERS, House
 from config.logging import logger
@@ -58,6 +58,7 @@ from oidc.endpoints import (
     userinfo,
 )
 from oidc.endpoints import explanations as oidc_explanations
+from oidc.endpoints.check_session import check_session_handler
 
 MAX_BODY = 64 * 1024
 """Bytes (R73); `/token` takes less."""
@@ -116,7 +117,7 @@ PANELS = (
 )
 SCRIPTS = (
     *(Path(identity.pages.__file__).with_name(name) for name in ("passkey.js", "work.js")),
-    Path(authorize.__file__).with_name("form_post.js"),
+    *(Path(authorize.__file__).with_name(name) for name in ("form_post.js", "check_session.js")),
 )
 
 log = logger("app")
@@ -131,7 +132,7 @@ def create_app(house: House) -> ASGIApp:
 def create_routes(house: House) -> Litestar:
     """Every door of a house, with what opens it; the authorization matrix is made from this (R77)."""
     settings = house.settings
-    browsers = Browsers(house.vault, settings.issuer)
+    browsers, states = Browsers(house.vault, settings.issuer), house.provider.browser_states
     assets = read_assets(house.theme, SCRIPTS)
     frame = Frame(
         theme=house.theme,
@@ -144,12 +145,13 @@ def create_routes(house: House) -> Litestar:
         route_handlers=[
             *(handler for door in DOORS for handler in door.handlers),
             static_handler(assets),
+            *([check_session_handler(states, assets["check_session.js"].url)] if states else []),
         ],
         dependencies=dependencies(house, browsers, PANELS),
         exception_handlers={Refusal: refused, HTTPException: not_served, Exception: crashed},
         guards=[browsers.verify_form],
         before_request=browsers.remember,
-        before_send=[browsers.send_cookie],
+        before_send=[browsers.send_cookie, *sender_of(states)],
         template_config=template_config(frame, TEMPLATE_FOLDERS),
         request_max_body_size=MAX_BODY,
         openapi_config=None,

@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
-from litestar.types import Message, Scope
+from litestar.types import BeforeMessageSendHookHandler, Message, Scope
+from litestar.types.asgi_types import HTTPResponseStartEvent
 
 from accounts.citizen import Browser
 from accounts.database import new_secret
 from accounts.errors import Refusal
 from accounts.pages.page import form_of
 from accounts.vault import Vault
+from oidc.browser_state import BrowserStates
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 MASK = 16
@@ -29,6 +31,25 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 def cookie_name(name: str, secure: bool) -> str:
     """`__Host-` binds a cookie to this very host over https; plain http on loopback cannot have it (R40)."""
     return f"__Host-{name}" if secure else name
+
+
+def sender_of(states: BrowserStates | None) -> list[BeforeMessageSendHookHandler]:
+    """What keeps each browser's state up to date where services may watch it (Session Management 1.0)."""
+    if states is None:
+        return []
+
+    async def send_state(message: Message, scope: Scope) -> None:
+        if message["type"] == "http.response.start" and (cookie := states.news_for(Request(scope))):
+            _set_cookie(message, cookie)
+
+    return [send_state]
+
+
+def _set_cookie(message: HTTPResponseStartEvent, value: str) -> None:
+    headers = message.setdefault("headers", [])
+    if not isinstance(headers, list):
+        message["headers"] = headers = list(headers)
+    headers.append((b"set-cookie", value.encode()))
 
 
 class Browsers:
@@ -63,10 +84,7 @@ class Browsers:
         secret = scope.get("state", {}).get("new_browser")
         if secret:
             value = f"{self._cookie}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={AGE}"
-            headers = message.setdefault("headers", [])
-            if not isinstance(headers, list):
-                message["headers"] = headers = list(headers)
-            headers.append((b"set-cookie", (value + ("; Secure" if self._secure else "")).encode()))
+            _set_cookie(message, value + ("; Secure" if self._secure else ""))
 
     async def verify_form(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """The guard of every unsafe request: same origin, and a token made for this browser.

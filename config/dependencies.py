@@ -15,7 +15,7 @@ from config.browser import Browsers
 from config.house import House
 from config.site.frame import language_of
 from config.transactions import transaction_of
-from identity.cookies import session_cookie_name
+from identity.cookies import SEEN, session_cookie_name
 from identity.session import SessionView, find_session, is_due_for_touch, touch
 from oidc.services import services_of
 
@@ -40,6 +40,7 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         request: AnyRequest, db: NamedDependency[Transaction], now: NamedDependency[datetime]
     ) -> SessionView | None:
         found = await find_session(db, request.cookies.get(session_cookie), now)
+        request.state[SEEN] = found
         if found is not None and found.locale:
             # Outranked by what a handler sets (ui_locales), outranks what the browser wishes.
             request.state["languages"] = (found.locale,)

@@ -56,6 +56,7 @@ from oidc.protocol.capabilities import (
     MTLS,
     PAR,
     RESOURCES,
+    SESSION_MANAGEMENT,
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
     STANDARD_SCOPES,
@@ -271,7 +272,8 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             features=FEATURES
             | ({MTLS} if mutual_tls else set())
             | ({RESOURCES} if settings.resource else set())
-            | ({FRONTCHANNEL_LOGOUT} if settings.logout.front_channel else set()),
+            | ({FRONTCHANNEL_LOGOUT} if settings.logout.front_channel else set())
+            | ({SESSION_MANAGEMENT} if settings.logout.session_management else set()),
             encryption_algorithms=ENCRYPTION_ALGORITHMS,
             content_encryption_algorithms=CONTENT_ENCRYPTION_ALGORITHMS,
             resources=tuple(resource.uri for resource in settings.resource),

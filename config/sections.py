@@ -152,9 +152,14 @@ class MutualTlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 class LogoutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether services may also be signed out by frames in the browser. Off, because browsers that keep third-party
-    cookies back make it miss silently; the back channel reaches every service."""
+    cookies back make it miss silently; the back channel reaches every service.
+
+    And whether services may ask a frame of ours if the sign-in is still the same (OpenID Connect Session Management).
+    Off, because it needs a cookie that any site's frame brings along, which more and more browsers keep back, and tells
+    a service nothing that the back channel does not tell it sooner."""
 
     front_channel: bool = False
+    session_management: bool = False
 
 
 class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,9 @@
 
 from litestar.datastructures import Cookie
 
+SEEN = "session_seen"
+"""In a request's state: the session of its browser, as far as the answer knows and leaves it, or None."""
+
 
 def session_cookie_name(secure: bool) -> str:
     """`secure` is whether our issuer is https. Over http no client would give a `__Host-` cookie back."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 import msgspec
 
 from accounts.vault import Vault
+from oidc.browser_state import BrowserStates
 from oidc.client import ClientCache
 from oidc.client_keys import ClientKeys
 from oidc.detail import DetailKind
@@ -13,7 +14,7 @@ from oidc.document import Document, document_of
 from oidc.fetcher import Fetcher
 from oidc.key_ring import KeyRing
 from oidc.mutual_tls import MutualTls
-from oidc.protocol.capabilities import CIBA, DEVICE, PAR, Capabilities
+from oidc.protocol.capabilities import CIBA, DEVICE, PAR, SESSION_MANAGEMENT, Capabilities
 from oidc.protocol.metadata import Endpoints, discovery_document
 from oidc.registration import RegistrationPolicy
 from oidc.resource import Resource
@@ -71,6 +72,8 @@ class Provider(msgspec.Struct, frozen=True):
     """By their address."""
     detail_kinds: dict[str, DetailKind] = {}
     """By their type."""
+    browser_states: BrowserStates | None = None
+    """Where session management is on."""
 
     @property
     def issuer(self) -> str:
@@ -93,6 +96,7 @@ def endpoints_of(capabilities: Capabilities, policy: ProviderPolicy) -> Endpoint
         revocation_endpoint=issuer + "/revoke",
         introspection_endpoint=issuer + "/introspect",
         pushed_authorization_request_endpoint=issuer + "/par" if capabilities.has(PAR) else None,
+        check_session_iframe=issuer + "/check-session" if capabilities.has(SESSION_MANAGEMENT) else None,
     )
 
 
@@ -114,6 +118,7 @@ def new_provider(
     """A provider with empty caches."""
     revisions = Revisions()
     endpoints = endpoints_of(capabilities, policy)
+    watches = capabilities.has(SESSION_MANAGEMENT)
     if mutual_tls is not None and mutual_tls.address:
         endpoints = with_aliases(endpoints, capabilities.issuer, mutual_tls.address)
     return Provider(
@@ -128,4 +133,5 @@ def new_provider(
         mutual_tls=mutual_tls,
         resources={resource.uri: resource for resource in resources},
         detail_kinds={kind.type: kind for kind in detail_kinds},
+        browser_states=BrowserStates(vault, capabilities.issuer.startswith("https:")) if watches else None,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pyotp
+from playwright.async_api import Page as PageInBrowser
 from services import SQLITE, Backend
 from simulated import CALLBACK, Outsider, Page, Simulator, simulator
 
@@ -51,6 +52,24 @@ class Visitor(Outsider):
     async def visit(self, address: str) -> str:
         """`follow` beside a running loop."""
         return await asyncio.to_thread(self.follow, address)
+
+
+async def walk(page: PageInBrowser, visitor: Outsider, origin: str) -> list[str]:
+    """Through the provider's pages in a real browser, back to this origin; the pages' names."""
+    seen: list[str] = []
+    while True:
+        await page.wait_for_load_state("load")
+        if page.url.startswith(origin):
+            return seen
+        name = await page.locator("main").get_attribute("data-page") or ""
+        seen.append(name)
+        if name == "sign-in":
+            await page.fill('[name="identifier"]', f"{visitor.handle}@example.org")
+            await page.fill('[name="password"]', PASSWORD)
+        elif name == "second-factor":
+            await page.fill('[name="code"]', visitor.code())
+        async with page.expect_navigation(wait_until="load"):
+            await page.click(f'button[value="{"allow" if name == "consent" else "continue"}"] >> nth=0')
 
 
 class Ear:

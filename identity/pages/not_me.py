@@ -11,7 +11,7 @@ from litestar.response import Response, Template
 from accounts.database import Transaction
 from accounts.pages.page import N_, form_of, page, see_other
 from accounts.vault import Vault
-from identity.cookies import expired_session_cookie
+from identity.cookies import SEEN, expired_session_cookie
 from identity.not_me import stop_everything
 from identity.notice import NoticeView, find_notice
 from identity.pages.at_sign_in import LONGEST_AGENT
@@ -69,6 +69,7 @@ async def stop(
     if notice is None or (notice.used_at is None and await stop_everything(db, vault, notice, device, now) is None):
         return _page(request, notice, now, path=request.url.path)
     response = see_other(request.url.path)
+    request.state[SEEN] = None
     response.set_cookie(expired_session_cookie(secure_cookies))
     return response
 

@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 import structlog
 from litestar import Request, Response
 
-from accounts.database import Transaction
+from accounts.database import Transaction, new_secret
 from accounts.pages.page import page, see_other
 from oidc.encryption import recipient_of
 from oidc.protocol.authorization import response_parameters
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, AuthorizationError, ProtocolError, ReplyTo
 from oidc.protocol.jarm import delivery_of, signed_response_claims, signing_algorithm
-from oidc.protocol.uris import origin_of
+from oidc.protocol.session_state import session_state
+from oidc.protocol.uris import origin_of, web_origin_of
 from oidc.provider import Provider
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
@@ -57,6 +58,7 @@ async def answer(
     """A code or an error, with `state` and `iss` (RFC 6749 section 4.1.2, RFC 9207), as the client asked to get it:
     by a 303 or by a form that posts itself, open or as one signed `response` (JARM)."""
     delivery = delivery_of(reply_to)
+    fields = fields | _session_state(request, provider, reply_to)
     if delivery.signed:
         sent = {"response": await _signed(db, provider, reply_to, fields, now)}
     else:
@@ -66,6 +68,15 @@ async def answer(
         return page(request, "form_post.html", form_targets=targets, address=reply_to.redirect_uri, fields=sent)
     # A registered redirect URI may have a query of its own, which is kept (RFC 6749 section 3.1.2).
     return see_other(f"{reply_to.redirect_uri}{'&' if '?' in reply_to.redirect_uri else '?'}{urlencode(sent)}")
+
+
+def _session_state(request: AnyRequest, provider: Provider, reply_to: ReplyTo) -> dict[str, str]:
+    """With every answer where session management is on (section 2); an app that is no web page has no frame to ask."""
+    origin = web_origin_of(reply_to.redirect_uri)
+    if provider.browser_states is None or origin is None:
+        return {}
+    held = provider.browser_states.held_by(request)
+    return {"session_state": session_state(reply_to.client_id, origin, held, new_secret())}
 
 
 async def _signed(db: Transaction, provider: Provider, reply_to: ReplyTo, fields: dict[str, str], now: datetime) -> str:

@@ -14,7 +14,7 @@ from accounts.activity import record
 from accounts.database import Transaction
 from accounts.pages.page import page, see_other
 from accounts.vault import Vault
-from identity.cookies import expired_session_cookie
+from identity.cookies import SEEN, expired_session_cookie
 from identity.session import SessionView, end
 from oidc.client import RegisteredClient, find_client
 from oidc.logout import Delivery, announce, deliveries_of
@@ -67,6 +67,7 @@ async def conclude(
     else:
         ended = Ended(session.id, client.client_id if client else None, return_to, is_done)
         response = see_other(f"/signed-out/{await keep(db, vault, ended, now)}")
+    request.state[SEEN] = None
     response.cookies.append(expired_session_cookie(secure_cookies))
     return response
 

@@ -12,6 +12,7 @@ from accounts.citizen import Browser
 from accounts.database import Transaction
 from accounts.pages.page import page
 from accounts.vault import Vault
+from identity.cookies import SEEN
 from identity.session import SessionView
 from oidc.client import RegisteredClient
 from oidc.endpoints.asked import require_still_registered
@@ -67,7 +68,8 @@ class Visit(msgspec.Struct, frozen=True):
         return (origin_of(self.asked.redirect_uri),)
 
     def speaks_to(self, request: AnyRequest) -> "Visit":
-        """Itself, having told the page frame which languages to prefer."""
+        """Itself, having told the page frame which languages to prefer, and who is there."""
+        request.state[SEEN] = self.session
         if self.languages:
             request.state["languages"] = self.languages
         return self

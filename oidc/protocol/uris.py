@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 MAX_URI = 2048
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986: nothing that a browser or a library would rewrite on the way may stand in an address.
 URI_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -40,6 +41,16 @@ def origin_of(value: str) -> str:
     if parts is None:
         return ""
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} else f"{parts.scheme}:"
+
+
+def web_origin_of(value: str) -> str | None:
+    """The origin as a browser's script names it (RFC 6454 sections 4 and 6.2); None for a private-use scheme."""
+    parts = split_uri(value)
+    if parts is None or parts.scheme not in DEFAULT_PORTS or parts.hostname is None:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 def scheme_of(value: str) -> str:

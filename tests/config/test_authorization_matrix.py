@@ -51,7 +51,7 @@ WITHOUT_FORM_TOKEN = {
     "PUT /connect/register/{client_id}",
 }
 """Protocol endpoints, to which other sites send forms and programs speak; no cookie of ours gives them power."""
-SETTINGS = {"registration": {"mode": "open"}}
+SETTINGS = {"registration": {"mode": "open"}, "logout": {"session_management": True}}
 """So that doors which are off by default are open."""
 SIX_MINUTES = timedelta(minutes=6)
 """Longer than a sign-in is fresh (R30)."""
@@ -328,7 +328,7 @@ def in_words(answer: httpx2.Response) -> str:
         body = answer.json()
         return f"{answer.status_code} {body.get('reason') or body.get('error') or ''}".strip()
     if kind.startswith("text/html"):
-        return f"{answer.status_code} {Shown(answer).name}"
+        return f"{answer.status_code} {Shown(answer).name}".rstrip()
     return str(answer.status_code)
 
 

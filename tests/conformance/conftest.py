@@ -16,6 +16,8 @@ SETTINGS = {
     "registration.require_pkce": "false",
     "registration.per_address": "100000",
     "throttle.per_address": "100000",
+    "logout.front_channel": "true",
+    "logout.session_management": "true",
 }
 
 

@@ -285,7 +285,7 @@ def check_code(end: End, asked: Mapping[str, str], issuer: str) -> str:
     assert end.fields.get("state") == asked.get("state")
     assert end.fields["iss"] == issuer
     own = dict(parse_qsl(urlsplit(asked["redirect_uri"]).query))
-    assert end.fields.keys() - own.keys() <= {"code", "state", "iss"}
+    assert end.fields.keys() - own.keys() <= {"code", "state", "iss", "session_state"}
     assert {name: end.fields.get(name) for name in own} == own, "the query of the redirect URI is kept"
     assert entropy_of(end.fields["code"]) >= 128
     return end.fields["code"]
@@ -297,7 +297,9 @@ def check_error(end: End, asked: Mapping[str, str], issuer: str, *allowed: str) 
     assert end.fields.get("state") == asked.get("state")
     assert end.fields["iss"] == issuer
     own = dict(parse_qsl(urlsplit(asked.get("redirect_uri", "")).query))
-    assert end.fields.keys() - own.keys() <= {"error", "error_description", "error_uri", "state", "iss"}
+    assert end.fields.keys() - own.keys() <= {
+        *("error", "error_description", "error_uri", "state", "iss", "session_state")
+    }
     assert VSCHAR.fullmatch(end.fields.get("error_description", ""))
     return end.fields["error"]
 

@@ -8,6 +8,8 @@ import pytest
 from conformance import modules
 from conformance.modules import NOT_PORTED, PLANS, function_of
 
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 
 def functions_for(plan: str) -> set[str]:
     """The names of the test functions in the files that belong to a plan."""
@@ -15,7 +17,7 @@ def functions_for(plan: str) -> set[str]:
     for path in Path(__file__).parent.glob("test_*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         if plan in plans_of(tree):
-            found |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[:5] == "test_"}
+            found |= {node.name for node in tree.body if isinstance(node, FUNCTION) and node.name[:5] == "test_"}
     return found
 
 

@@ -6,14 +6,12 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pyotp
 import pytest
-from party import PASSWORD, Visitor, provider, registered
+from party import provider, registered, walk
 from playwright.async_api import Browser, Page
 from services import Backend
 
@@ -54,25 +52,6 @@ async def found(page: Page, state: str) -> Any:
     """What the page shows once it is in this state."""
     await page.locator("#state", has_text=re.compile(f"^{state}$")).wait_for(timeout=20_000)
     return json.loads(await page.locator("#found").text_content() or "null")
-
-
-async def walk(page: Page, visitor: Visitor, origin: str) -> list[str]:
-    """Through the provider's pages, back to the page's own origin; the pages' names."""
-    seen: list[str] = []
-    while True:
-        await page.wait_for_load_state("load")
-        if page.url.startswith(origin):
-            return seen
-        name = await page.locator("main").get_attribute("data-page") or ""
-        seen.append(name)
-        if name == "sign-in":
-            await page.fill('[name="identifier"]', f"{visitor.handle}@example.org")
-            await page.fill('[name="password"]', PASSWORD)
-        elif name == "second-factor":
-            now = datetime.fromisoformat(visitor.simulator.ask("GET", "/health")["now"])
-            await page.fill('[name="code"]', pyotp.TOTP(visitor.seed or "").at(now))
-        async with page.expect_navigation(wait_until="load"):
-            await page.click(f'button[value="{"allow" if name == "consent" else "continue"}"] >> nth=0')
 
 
 async def leave_for(page: Page, call: str) -> None:
