@@ -286,6 +286,7 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             access_token=timedelta(seconds=lifetime.access_token),
             id_token=timedelta(seconds=lifetime.id_token),
             refresh_token=timedelta(seconds=lifetime.refresh_token),
+            asked=settings.ciba.per_person,
             registration=_registration(settings),
             dpop_nonce=settings.dpop.require_nonce,
         ),

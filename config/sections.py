@@ -139,6 +139,12 @@ class DpopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_nonce: bool = False
 
 
+class CibaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests that one service may put to one person in ten minutes."""
+
+    per_person: int = 10
+
+
 class MutualTlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Client certificates (RFC 8705), told by the proxies of `proxy.trusted` in the `Client-Cert` header (RFC 9440),
     which they must remove from what clients send. `authorities` is a PEM file of those who issue certificates to

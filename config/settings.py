@@ -12,6 +12,7 @@ import msgspec
 from config.sections import (
     ApiSettings,
     AssuranceSettings,
+    CibaSettings,
     DatabaseSettings,
     DpopSettings,
     KeySettings,
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiSettings = ApiSettings()
     logout: LogoutSettings = LogoutSettings()
     dpop: DpopSettings = DpopSettings()
+    ciba: CibaSettings = CibaSettings()
     mutual_tls: MutualTlsSettings = MutualTlsSettings()
     resource: tuple[Resource, ...] = ()
     """`[[resource]]`: the APIs that access tokens are given for (oidc/resource.py)."""
@@ -193,6 +195,8 @@ def _problems(settings: Settings) -> list[str]:
     for key in ("per_address", "per_prefix", "everyone"):
         if getattr(settings.throttle, key) < 1:
             problems.append(f"throttle.{key}: at least 1")
+    if settings.ciba.per_person < 1:
+        problems.append("ciba.per_person: at least 1")
     if not 0 <= settings.throttle.proof_from <= 1:
         problems.append("throttle.proof_from: from 0 (always) to 1 (when a limit is reached)")
     if not 0 <= settings.throttle.proof_bits <= 20:

@@ -41,6 +41,8 @@ class ProviderPolicy(msgspec.Struct, frozen=True):
     """After this the citizen is asked again, however busy the service is."""
     waiting: timedelta = timedelta(minutes=10)
     """How long a citizen may take to answer a request from another device (RFC 8628 section 3.2, CIBA Core 7.3)."""
+    asked: int = 10
+    """Requests of one service for one person in ten minutes (CIBA): nobody is worn down until they press "Allow"."""
     registration: RegistrationPolicy = RegistrationPolicy()
 
 
@@ -79,6 +81,12 @@ class Provider(msgspec.Struct, frozen=True):
     def issuer(self) -> str:
         """The one exact string (R9)."""
         return self.capabilities.issuer
+
+    def audiences(self, path: str) -> tuple[str, ...]:
+        """What a client assertion may be meant for besides our issuer: the token endpoint and the endpoint at `path`,
+        each at both its addresses (CIBA Core section 7.1, RFC 8705 section 5)."""
+        alias = self.mutual_tls.address if self.mutual_tls else ""
+        return tuple(base + name for base in (self.issuer, alias) if base for name in ("/token", path))
 
 
 def endpoints_of(capabilities: Capabilities, policy: ProviderPolicy) -> Endpoints:

@@ -42,8 +42,7 @@ from oidc.provider import Provider
 from oidc.subject import find_account_by_subject
 from oidc.waiting_request import AskedFor, open_request
 
-ASKED, TEN_MINUTES = 10, 600
-"""Requests of one client for one person in ten minutes: nobody is worn down until they press "Allow"."""
+TEN_MINUTES = 600
 
 
 @post("/backchannel-authentication", status_code=200, opt={"csrf": False}, exception_handlers=ERRORS)
@@ -60,7 +59,7 @@ async def backchannel_authentication(
     counted = await _resolved(db, store, provider, client, parameters, now)
     asked = read_backchannel_request(counted, client, provider.capabilities)
     account_id = await _person(db, vault, provider, client, asked, now)
-    await _require_patience(store, vault, client, asked, now)
+    await _require_patience(store, vault, client, asked, now, provider.policy.asked)
     lifetime = min(asked.expires_in, provider.policy.waiting)
     opened = await open_request(
         db,
@@ -151,11 +150,11 @@ async def _is_active(db: Transaction, account_id: UUID) -> bool:
 
 
 async def _require_patience(
-    store: Store, vault: Vault, client: RegisteredClient, asked: BackchannelRequest, now: datetime
+    store: Store, vault: Vault, client: RegisteredClient, asked: BackchannelRequest, now: datetime, most: int
 ) -> None:
     """By the hint, known or not, so that the limit tells nothing either."""
     who = vault.mac("ciba.hint", f"{client.client_id}\n{asked.hint.casefold()}".encode()).hex()
-    if await store.hit(f"ciba:{who}", TEN_MINUTES, now) > ASKED:
+    if await store.hit(f"ciba:{who}", TEN_MINUTES, now) > most:
         raise Refusal("too_many_requests", status=429, retry_after=TEN_MINUTES)
 
 

@@ -33,7 +33,7 @@ async def calling_client(
     headers = request.headers
     parameters = read_form(await request.body(), headers.get("content-type"), max_bytes=max_bytes)
     credentials = read_client_credentials(parameters, headers.get("authorization"))
-    here = (provider.endpoints.token_endpoint, provider.issuer + request.url.path)
+    here = provider.audiences(request.url.path)
     client = await authenticate(
         db, store, provider, credentials, now, endpoints=here, certificate=certificate_of(request, provider)
     )

@@ -60,10 +60,8 @@ async def token(
     """RFC 6749 sections 4.1.3, 5 and 6, OpenID Connect Core sections 3.1.3 and 12."""
     headers = request.headers
     asked = read_token_request(await request.body(), headers.get("content-type"), headers.get("authorization"))
-    here = provider.endpoints.token_endpoint
-    client = await authenticate(
-        db, store, provider, asked.credentials, now, endpoints=(here,), certificate=certificate_of(request, provider)
-    )
+    here, certificate = provider.audiences("/token"), certificate_of(request, provider)
+    client = await authenticate(db, store, provider, asked.credentials, now, endpoints=here, certificate=certificate)
     request.state[CLIENT] = client.client_id
     exchange = allowed_exchange(asked, client)
     sender = binding_of(client, await shown_sender(request, store, vault, provider, now, client=client))

@@ -13,9 +13,11 @@ ENCRYPTION_ALGORITHMS = ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAE
 CONTENT_ENCRYPTION_ALGORITHMS = ("A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM")
 # FAPI 2.0 Security Profile section 5.4.1
 FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
+# FAPI 1.0 Advanced section 8.6, as FAPI-CIBA section 7.10 has it
+FAPI_CIBA_ALGORITHMS = ("ES256", "PS256")
 
-STANDARD, FAPI2, FAPI2_MESSAGE_SIGNING = "standard", "fapi2", "fapi2-message-signing"
-PROFILES = (STANDARD, FAPI2, FAPI2_MESSAGE_SIGNING)
+STANDARD, FAPI2, FAPI2_MESSAGE_SIGNING, FAPI_CIBA = "standard", "fapi2", "fapi2-message-signing", "fapi-ciba"
+PROFILES = (STANDARD, FAPI2, FAPI2_MESSAGE_SIGNING, FAPI_CIBA)
 
 # Names of what may be switched on; a client's metadata, a request's parameter and a line of discovery hang on each.
 BACKCHANNEL_LOGOUT = "backchannel_logout"

@@ -16,6 +16,7 @@ from oidc.protocol.client_metadata import CIBA_GRANT
 from oidc.protocol.errors import INVALID_BINDING_MESSAGE, INVALID_REQUEST, INVALID_SCOPE, ProtocolError
 from oidc.protocol.jwt import JwtKind, require_current, require_jti, require_lifetime, verify_jwt
 from oidc.protocol.parameters import Parameters, read_seconds
+from oidc.protocol.profile import algorithms_for
 from oidc.protocol.request_object import parameters_in, require_audience
 
 KIND = JwtKind(
@@ -133,7 +134,8 @@ def verify_backchannel_request(
 ) -> dict[str, Any]:
     """Section 7.1.1: iss, aud, exp, iat, nbf and jti, all of them; FAPI-CIBA 5.2.2: valid for no more than an hour."""
     registered = client.metadata.backchannel_authentication_request_signing_alg
-    kind = KIND if registered is None else msgspec.structs.replace(KIND, algorithms=(registered,))
+    offered = KIND.algorithms if registered is None else capabilities.request_object_algorithms
+    kind = msgspec.structs.replace(KIND, algorithms=algorithms_for(client, offered, registered))
     claims = verify_jwt(token, keys, kind).claims
     if claims.get("iss") != client.client_id:
         raise ProtocolError(INVALID_REQUEST, "The iss of the request object must be the client_id.")

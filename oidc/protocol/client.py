@@ -18,12 +18,12 @@ class Client(msgspec.Struct, frozen=True):
 
     @property
     def profile(self) -> str:
-        """`standard`, `fapi2` or `fapi2-message-signing`."""
+        """`standard`, `fapi2`, `fapi2-message-signing` or `fapi-ciba`."""
         return self.metadata.profile
 
     @property
     def is_fapi(self) -> bool:
-        """Whether one of the FAPI 2.0 profiles binds it."""
+        """Whether one of the FAPI profiles binds it."""
         return self.metadata.profile != STANDARD
 
     @property

@@ -19,7 +19,7 @@ from oidc.protocol.jwt import (
     require_lifetime,
     verify_jwt,
 )
-from oidc.protocol.profile import algorithms_for
+from oidc.protocol.profile import algorithms_for, rules_of
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST, LONGEST_IN_FAPI = timedelta(hours=1), timedelta(minutes=10)
@@ -63,8 +63,8 @@ def verify_client_assertion(
 ) -> UsedAssertion:
     """Every rule but the last: the caller must refuse a `jti` it has seen (RFC 7523 section 3, item 7).
 
-    `endpoints` are further audiences that a client of the `standard` profile may name: the token endpoint's URL and the
-    URL being called. Raises `invalid_client`.
+    `endpoints` are further audiences that a client outside of FAPI 2.0 may name: the token endpoint's URL and the URL
+    being called. Raises `invalid_client`.
     """
     registered = client.metadata.token_endpoint_auth_signing_alg
     algorithms = algorithms_for(client, capabilities.client_assertion_algorithms, registered)
@@ -85,7 +85,7 @@ def verify_client_assertion(
 
 def require_audience(audience: object, client: Client, issuer: str, endpoints: Sequence[str]) -> None:
     """FAPI 2.0 section 5.3.2.1: our issuer as one string. Elsewhere libraries send endpoints, and lists of one."""
-    if client.is_fapi:
+    if rules_of(client).issuer_is_the_audience:
         accepted = audience == issuer
     else:
         one = audience[0] if isinstance(audience, list) and len(audience) == 1 else audience

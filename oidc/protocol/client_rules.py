@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from oidc.protocol.capabilities import (
+    CIBA,
     DPOP,
     FAPI2_ALGORITHMS,
     FAPI2_MESSAGE_SIGNING,
+    FAPI_CIBA,
     JAR,
     JARM,
     MTLS,
@@ -28,6 +30,7 @@ from oidc.protocol.client_metadata import (
 )
 from oidc.protocol.errors import Problem
 from oidc.protocol.keys import fits, keys_to_encrypt_with, problem_of_key_set, read_key_set
+from oidc.protocol.profile import RULES_OF_PROFILE
 from oidc.protocol.sector import sector_hosts
 from oidc.protocol.uris import origin_of, problem_of_redirect_uri, problem_of_web_uri, scheme_of
 
@@ -245,23 +248,25 @@ def pkce_is_waived_rarely(metadata: ClientMetadata, capabilities: Capabilities) 
 
 
 def profile_can_be_kept(metadata: ClientMetadata, capabilities: Capabilities) -> Problems:
-    """FAPI 2.0 Security Profile 5.3.2, Message Signing 5: the profile enforces all of it or is refused."""
+    """FAPI 2.0 Security Profile 5.3.2, Message Signing 5, FAPI-CIBA 5.2.2: all of it is enforced, or refused."""
     if metadata.profile == STANDARD or metadata.profile not in PROFILES:
         return
-    signing = metadata.profile == FAPI2_MESSAGE_SIGNING
-    missing = [name for name in (PAR, *((JAR, JARM) if signing else ())) if not capabilities.has(name)]
+    more = {FAPI2_MESSAGE_SIGNING: (JAR, JARM), FAPI_CIBA: (JAR, CIBA)}.get(metadata.profile, ())
+    missing = [name for name in (PAR, *more) if not capabilities.has(name)]
     if missing or not (capabilities.has(DPOP) or capabilities.has(MTLS)):
         yield Problem("profile", "cannot be honoured by this release.")
+    allowed = RULES_OF_PROFILE[metadata.profile].algorithms or ()
     if metadata.token_endpoint_auth_method not in {PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, SELF_SIGNED_TLS}:
         yield Problem("token_endpoint_auth_method", "must be private_key_jwt or mutual TLS in this profile.")
     for field in (
         *(f"{what}_signed_response_alg" for what in ("id_token", "userinfo", "authorization", "introspection")),
         "token_endpoint_auth_signing_alg",
         "request_object_signing_alg",
+        "backchannel_authentication_request_signing_alg",
     ):
         value = getattr(metadata, field)
-        if value is not None and value not in FAPI2_ALGORITHMS:
-            yield Problem(field, f"must be one of {', '.join(FAPI2_ALGORITHMS)} in this profile.")
+        if value is not None and value not in allowed:
+            yield Problem(field, f"must be one of {', '.join(allowed)} in this profile.")
     for uri in metadata.redirect_uris:
         if scheme_of(uri) not in {"https", "http"}:
             yield Problem("redirect_uris", f"{uri[:200]} must use https in this profile.")

@@ -1,11 +1,18 @@
-"""What each client profile enforces, all of it at once (FAPI 2.0 Security Profile and Message Signing, final)."""
+"""What each client profile enforces, all of it at once (FAPI 2.0 Security Profile and Message Signing, FAPI-CIBA)."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
 
-from oidc.protocol.capabilities import FAPI2, FAPI2_ALGORITHMS, FAPI2_MESSAGE_SIGNING, STANDARD
+from oidc.protocol.capabilities import (
+    FAPI2,
+    FAPI2_ALGORITHMS,
+    FAPI2_MESSAGE_SIGNING,
+    FAPI_CIBA,
+    FAPI_CIBA_ALGORITHMS,
+    STANDARD,
+)
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, ProtocolError
 
@@ -18,15 +25,26 @@ class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     signed_responses: bool = False
     sender_constrained_tokens: bool = False
     pkce: bool = False
+    issuer_is_the_audience: bool = False
     algorithms: tuple[str, ...] | None = None
     longest_code: timedelta = timedelta(seconds=60)
 
 
-FAPI = ProfileRules(pushed_requests=True, sender_constrained_tokens=True, pkce=True, algorithms=FAPI2_ALGORITHMS)
+FAPI = ProfileRules(
+    pushed_requests=True,
+    sender_constrained_tokens=True,
+    pkce=True,
+    issuer_is_the_audience=True,
+    algorithms=FAPI2_ALGORITHMS,
+)
 RULES_OF_PROFILE: dict[str, ProfileRules] = {
     STANDARD: ProfileRules(),
     FAPI2: FAPI,
     FAPI2_MESSAGE_SIGNING: msgspec.structs.replace(FAPI, signed_requests=True, signed_responses=True),
+    # CIBA Core section 7.1: an assertion may be meant for the endpoints as well as for the issuer.
+    FAPI_CIBA: msgspec.structs.replace(
+        FAPI, signed_requests=True, issuer_is_the_audience=False, algorithms=FAPI_CIBA_ALGORITHMS
+    ),
 }
 
 

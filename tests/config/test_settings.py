@@ -82,6 +82,7 @@ def test_every_setting_that_the_simulator_is_promised_can_be_set() -> None:
         ([("throttle.proof_from", "1.5")], "throttle.proof_from: "),
         ([("throttle.proof_from", "nan")], "throttle.proof_from: "),
         ([("throttle.proof_bits", "21")], "throttle.proof_bits: "),
+        ([("ciba.per_person", "0")], "ciba.per_person: "),
         ([("database.url", "mysql://x")], "database.url: "),
         ([("store.url", "memcached://x")], "store.url: "),
         ([("listen.workers", "2")], "store.url: more than one worker needs a shared store"),

@@ -1,63 +1,32 @@
 """Client certificates: authentication and bound tokens, as a listed proxy tells them (RFC 8705, RFC 9440)."""
 
-import base64
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from certificates import Private, certificate, header, thumbprint
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from fapi_kit import Fapi
+from joserfc import jwt
 from joserfc.jwk import ECKey
 from services import Backend
-from town import FORM, ISSUER, NOON, VERIFIER, Service, Shown, Town, new_town
+from town import FORM, ISSUER, VERIFIER, Service, Shown, Town, new_town
 
 from config.settings import SettingsError, read_settings
+from oidc.protocol.client_assertion import ASSERTION_TYPE
 
 pytestmark = pytest.mark.anyio
 
 ALIAS = "https://mtls.account.example.gov"
 ROOT = x509.Name.from_rfc4514_string("CN=Services Root,O=Example,C=ES")
 PARKS = "CN=parks,O=Parks Agency,C=ES"
-Private = ec.EllipticCurvePrivateKey
-
-
-def certificate(
-    subject: str = PARKS,
-    *,
-    key: Private | None = None,
-    issuer: tuple[x509.Name, Private] | None = None,
-    names: tuple[x509.GeneralName, ...] = (),
-    days: int = 30,
-) -> x509.Certificate:
-    """A certificate, signed by its own key or by an issuer's."""
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name.from_rfc4514_string(subject)
-    issuer_name, issuer_key = issuer or (name, key)
-    builder = x509.CertificateBuilder(issuer_name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(NOON - timedelta(days=60)).not_valid_after(NOON + timedelta(days=days))
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
 ROOT_KEY, SERVICE_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 AUTHORITY = certificate(ROOT.rfc4514_string(), key=ROOT_KEY, days=3650)
 ISSUED = (ROOT, ROOT_KEY)
-
-
-def header(held: x509.Certificate) -> str:
-    """`Client-Cert` (RFC 9440 section 2.2)."""
-    return ":" + base64.b64encode(held.public_bytes(Encoding.DER)).decode() + ":"
-
-
-def thumbprint(held: x509.Certificate) -> str:
-    return base64.urlsafe_b64encode(held.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
 
 
 @pytest.fixture
@@ -112,13 +81,15 @@ async def test_the_registered_name_in_a_known_authoritys_certificate(behind: Tow
     """RFC 8705 section 2.1: this subject, this authority, not expired; and never without a certificate."""
     await behind.service(**by_name())
 
-    assert error(await present(behind, certificate(issuer=ISSUED))) == PASSED
+    assert error(await present(behind, certificate(PARKS, issuer=ISSUED))) == PASSED
     assert error(await present(behind, None)) == REFUSED
     assert error(await present(behind, certificate("CN=taxes,O=Parks Agency,C=ES", issuer=ISSUED))) == REFUSED
-    assert error(await present(behind, certificate())) == REFUSED, "signed by itself"
+    assert error(await present(behind, certificate(PARKS))) == REFUSED, "signed by itself"
     stranger = (ROOT, ec.generate_private_key(ec.SECP256R1()))
-    assert error(await present(behind, certificate(issuer=stranger))) == REFUSED, "only the name of the authority"
-    assert error(await present(behind, certificate(issuer=ISSUED, days=-1))) == REFUSED, "expired"
+    assert error(await present(behind, certificate(PARKS, issuer=stranger))) == REFUSED, (
+        "only the name of the authority"
+    )
+    assert error(await present(behind, certificate(PARKS, issuer=ISSUED, days=-1))) == REFUSED, "expired"
 
 
 @pytest.mark.parametrize(
@@ -140,9 +111,9 @@ async def test_an_alternative_name(
     """RFC 8705 section 2.1.2: the one kind of name that was registered."""
     await behind.service(**by_name(**{f"tls_client_auth_san_{field}": value}))
 
-    assert error(await present(behind, certificate(issuer=ISSUED, names=(good,)))) == PASSED
-    assert error(await present(behind, certificate(issuer=ISSUED, names=(bad,)))) == REFUSED
-    assert error(await present(behind, certificate(issuer=ISSUED))) == REFUSED
+    assert error(await present(behind, certificate(PARKS, issuer=ISSUED, names=(good,)))) == PASSED
+    assert error(await present(behind, certificate(PARKS, issuer=ISSUED, names=(bad,)))) == REFUSED
+    assert error(await present(behind, certificate(PARKS, issuer=ISSUED))) == REFUSED
 
 
 async def test_a_self_signed_certificate_is_known_by_its_key(behind: Town) -> None:
@@ -163,7 +134,7 @@ async def test_a_header_that_no_listed_proxy_wrote_says_nothing(behind: Town) ->
         answer = await stranger.post(
             "/token",
             data={"client_id": "parks", "grant_type": "authorization_code", "code": "x", "redirect_uri": "x"},
-            headers={"client-cert": header(certificate(key=SERVICE_KEY))},
+            headers={"client-cert": header(certificate(PARKS, key=SERVICE_KEY))},
         )
 
     assert error(answer) == REFUSED
@@ -192,14 +163,14 @@ async def entered(town: Town, service: Service, held: x509.Certificate, **change
 
 async def test_a_bound_token_is_used_over_the_same_certificate(behind: Town) -> None:
     """RFC 8705 section 3: userinfo wants it, introspection names it; the token is a Bearer token still."""
-    held = certificate(key=SERVICE_KEY)
+    held = certificate(PARKS, key=SERVICE_KEY)
     parks = await behind.service(**by_key(tls_client_certificate_bound_access_tokens=True))
     tokens = await entered(behind, parks, held)
     bearer = {"authorization": f"Bearer {tokens['access_token']}"}
 
     with_it = await behind.wire.get("/userinfo", headers={**bearer, "client-cert": header(held)})
     without = await behind.wire.get("/userinfo", headers=bearer)
-    other = await behind.wire.get("/userinfo", headers={**bearer, "client-cert": header(certificate())})
+    other = await behind.wire.get("/userinfo", headers={**bearer, "client-cert": header(certificate(PARKS))})
     facts = await present(behind, held, "/introspect", token=tokens["access_token"])
 
     assert tokens["token_type"] == "Bearer"
@@ -210,7 +181,7 @@ async def test_a_bound_token_is_used_over_the_same_certificate(behind: Town) -> 
 
 async def test_who_did_not_ask_for_bound_tokens_gets_plain_ones(behind: Town) -> None:
     """RFC 8705 section 3.4: the certificate authenticates, and that is all."""
-    held = certificate(key=SERVICE_KEY)
+    held = certificate(PARKS, key=SERVICE_KEY)
     parks = await behind.service(**by_key())
 
     tokens = await entered(behind, parks, held)
@@ -220,7 +191,7 @@ async def test_who_did_not_ask_for_bound_tokens_gets_plain_ones(behind: Town) ->
 
 async def test_fapi_tokens_are_bound_to_the_certificate_where_there_is_no_proof(behind: Town) -> None:
     """FAPI 2.0 section 5.3.2.1: one of the two; and the refresh token is kept (R8)."""
-    held, renewed = certificate(key=SERVICE_KEY), certificate("CN=renewed", key=SERVICE_KEY)
+    held, renewed = certificate(PARKS, key=SERVICE_KEY), certificate("CN=renewed", key=SERVICE_KEY)
     parks = await behind.service(**by_key(profile="fapi2"))
     pushed = await present(behind, held, "/par", **parks.fields())
     ada, _ = await behind.citizen()
@@ -241,7 +212,7 @@ async def test_fapi_tokens_are_bound_to_the_certificate_where_there_is_no_proof(
 
 async def test_a_proof_and_a_certificate_can_both_bind(behind: Town) -> None:
     """RFC 9449 with RFC 8705: who registered for certificates and brings a proof gets both."""
-    held = certificate(key=SERVICE_KEY)
+    held = certificate(PARKS, key=SERVICE_KEY)
     parks = Fapi(behind, await behind.service(**by_key(tls_client_certificate_bound_access_tokens=True)))
     ada, _ = await behind.citizen()
     shown = await ada.see(parks.service.address())
@@ -254,6 +225,20 @@ async def test_a_proof_and_a_certificate_can_both_bind(behind: Town) -> None:
 
     assert tokens["token_type"] == "DPoP"
     assert error(await parks.userinfo(tokens["access_token"])) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("base", [ISSUER, ALIAS])
+async def test_an_assertion_may_be_meant_for_either_address(behind: Town, base: str) -> None:
+    """RFC 8705 section 5: a client that calls the alias names it as the audience (RFC 7523 section 3)."""
+    key = ECKey.import_key(SERVICE_KEY)
+    await behind.service(**{**by_key(), "token_endpoint_auth_method": "private_key_jwt"})
+    now = int(behind.clock.now().timestamp())
+    claims = {"iss": "parks", "sub": "parks", "aud": f"{base}/token", "jti": base, "iat": now, "exp": now + 60}
+    assertion = jwt.encode({"alg": "ES256"}, claims, key)
+
+    answer = await present(behind, None, client_assertion=assertion, client_assertion_type=ASSERTION_TYPE)
+
+    assert error(answer) == PASSED
 
 
 async def test_discovery_names_the_second_address(behind: Town, town: Town) -> None:

@@ -104,6 +104,17 @@ def test_elsewhere_libraries_may_name_an_endpoint(verify, client, audience):
     assert verify(client, aud=audience)
 
 
+def test_in_fapi_ciba_an_assertion_may_be_meant_for_an_endpoint(verify, refused, client):
+    """CIBA Core section 7.1: issuer, token endpoint or the endpoint called; FAPI-CIBA section 7.10: ES256 or PS256."""
+    metadata = msgspec.structs.replace(client.metadata, profile="fapi-ciba")
+    bank = msgspec.structs.replace(client, metadata=metadata)
+
+    assert all(verify(bank, aud=audience) for audience in (ISSUER, TOKEN, PAR))
+    assert refused(bank, aud="https://evil.example")
+    assert refused(bank, {"key": "rsa", "alg": "RS256"})
+    assert verify(bank, {"key": "rsa", "alg": "PS256"})
+
+
 @pytest.mark.parametrize("audience", [[ISSUER, TOKEN], [], "https://evil.example", ISSUER + "/", [["x"]], None, 7])
 def test_an_audience_that_is_not_ours_alone_is_refused(refused, client, audience):
     """RFC 7523 section 3 item 3: an assertion for two servers can be replayed by either."""

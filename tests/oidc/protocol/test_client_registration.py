@@ -497,6 +497,11 @@ def test_a_fapi_client_keeps_the_whole_profile(accepted, refused, metadata_of, w
     assert list(refused(unbound, **fapi)) == ["profile"]
     no_jarm = msgspec.structs.replace(whole, features=ALL_FEATURES - {"jarm"})
     assert list(refused(no_jarm, **fapi | {"profile": "fapi2-message-signing"})) == ["profile"]
+    no_ciba = msgspec.structs.replace(whole, features=ALL_FEATURES - {"ciba"})
+    assert list(refused(no_ciba, **fapi | {"profile": "fapi-ciba"})) == ["profile"]
+    weak = "backchannel_authentication_request_signing_alg"
+    assert list(refused(whole, **fapi, **{weak: "RS256"})) == [weak]
+    assert list(refused(whole, **fapi | {"profile": "fapi-ciba", weak: "Ed25519"})) == [weak]
 
 
 def test_metadata_survives_being_stored(accepted, keys):
