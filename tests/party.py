@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import pyotp
@@ -72,23 +72,36 @@ async def walk(page: PageInBrowser, visitor: Outsider, origin: str) -> list[str]
             await page.click(f'button[value="{"allow" if name == "consent" else "continue"}"] >> nth=0')
 
 
+class Heard(NamedTuple):
+    """What was posted to a service: under which name, with which headers (in small letters)."""
+
+    name: str
+    headers: dict[str, str]
+    body: str
+
+
 class Ear:
-    """A small listener of a service: keeps the logout tokens that are posted to it."""
+    """A small listener of a service: keeps what is posted to it. `answers` are status, headers and body by name."""
 
     def __init__(self) -> None:
-        self._heard: list[tuple[str, str]] = []
+        self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self._heard: list[Heard] = []
         self._news = threading.Condition()
         ear = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
-                with ear._news:
-                    ear._heard.append((self.path, parse_qs(body)["logout_token"][0]))
-                    ear._news.notify_all()
-                self.send_response(200)
-                self.send_header("content-length", "0")
+                name = self.path.removeprefix("/")
+                status, headers, answer = ear.answers.get(name, (200, {}, b""))
+                self.send_response(status)
+                for header, value in {**headers, "content-length": str(len(answer))}.items():
+                    self.send_header(header, value)
                 self.end_headers()
+                self.wfile.write(answer)
+                with ear._news:
+                    ear._heard.append(Heard(name, {key.lower(): value for key, value in self.headers.items()}, body))
+                    ear._news.notify_all()
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -102,12 +115,17 @@ class Ear:
 
     def token(self, name: str, seconds: float = 10) -> str:
         """The logout token of this service; waits for it."""
-        with self._news:
-            assert self._news.wait_for(lambda: self._of(name), seconds), f"{name} was not told"
-            return self._of(name)[-1]
+        return parse_qs(self.told(name, "logout_token", seconds)[-1].body)["logout_token"][0]
 
-    def _of(self, name: str) -> list[str]:
-        return [token for path, token in self._heard if path == f"/{name}"]
+    def told(self, name: str, words: str, seconds: float = 10) -> list[Heard]:
+        """Everything with these words that was posted to this service; waits until there is something."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.heard(name, words), seconds), f"{name} was not told"
+            return self.heard(name, words)
+
+    def heard(self, name: str, words: str = "") -> list[Heard]:
+        """The same, up to now."""
+        return [one for one in self._heard if one.name == name and words in one.body]
 
     def __enter__(self) -> "Ear":
         self._thread.start()

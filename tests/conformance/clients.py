@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from certificates import certificate
 from joserfc.jwk import ECKey, RSAKey
 from party import Ear
 
@@ -10,6 +11,8 @@ from conformance.kit import GONE, REDIRECT, public
 KEYS = {name: ECKey.generate_key("P-256", {"kid": name, "use": "sig"}) for name in ("first", "second")}
 RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 """Of all FAPI clients as well, so that RS256 is refused for itself."""
+CERTIFICATES = {which: certificate(f"CN={which}", key=key.private_key) for which, key in KEYS.items()}
+"""What a proxy would tell of their connections."""
 SECOND_REDIRECT = f"{REDIRECT}?dummy1=lorem&dummy2=ipsum"
 """The suite's second FAPI client has a redirect URI with a query."""
 
@@ -42,8 +45,24 @@ def _fapi(profile: str, which: str, redirect_uri: str) -> dict[str, Any]:
     }
 
 
+def _ciba(mode: str, which: str, ear: Ear, method: str = "private_key_jwt", name: str = "ciba") -> dict[str, Any]:
+    client_id = f"{name}-{mode}-{which}"
+    return {
+        "client_id": client_id,
+        "client_name": f"Suite {client_id}",
+        "grant_types": ["urn:openid:params:grant-type:ciba", "refresh_token"],
+        "token_endpoint_auth_method": method,
+        "id_token_signed_response_alg": "ES256",
+        "jwks": public(KEYS[which], RSA),
+        "tls_client_certificate_bound_access_tokens": True,
+        "backchannel_token_delivery_mode": mode,
+        "backchannel_client_notification_endpoint": ear.address(client_id) if mode == "ping" else None,
+        "profile": "fapi-ciba",
+    }
+
+
 def clients_told_at(ear: Ear) -> list[dict[str, Any]]:
-    """All of them; logout tokens arrive at this ear."""
+    """All of them; logout tokens and pings arrive at this ear."""
     return [
         _plain("basic"),
         _plain("basic-second"),
@@ -53,4 +72,6 @@ def clients_told_at(ear: Ear) -> list[dict[str, Any]]:
         _fapi("fapi2", "second", SECOND_REDIRECT),
         _fapi("fapi2-message-signing", "first", REDIRECT),
         _fapi("fapi2-message-signing", "second", SECOND_REDIRECT),
+        *(_ciba(mode, which, ear) for mode in ("poll", "ping") for which in KEYS),
+        *(_ciba(mode, which, ear, "self_signed_tls_client_auth", "tls") for mode in ("poll", "ping") for which in KEYS),
     ]

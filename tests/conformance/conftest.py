@@ -18,6 +18,9 @@ SETTINGS = {
     "throttle.per_address": "100000",
     "logout.front_channel": "true",
     "logout.session_management": "true",
+    "ciba.per_person": "100000",
+    "proxy.trusted": "127.0.0.0/8",
+    "mutual_tls.enabled": "true",
 }
 
 

@@ -162,7 +162,7 @@ class Party:
     def __init__(self, suite: Suite, metadata: Mapping[str, Any], key: Key | None = None) -> None:
         self.suite, self.metadata, self.key = suite, dict(metadata), key
         self.client_id: str = metadata["client_id"]
-        self.redirect_uri: str = metadata["redirect_uris"][0]
+        self.redirect_uri: str = next(iter(metadata.get("redirect_uris", ())), "")
         self.method: str = metadata.get("token_endpoint_auth_method", "client_secret_basic")
         self.algorithm: str = metadata.get("id_token_signed_response_alg", "RS256")
 

@@ -245,13 +245,10 @@ SESSION = "oidcc-session-management-certification-test-plan"
 THIRD_PARTY = "oidcc-3rdparty-init-login-certification-test-plan"
 FAPI2 = "fapi2-security-profile-final-test-plan"
 SIGNING = "fapi2-message-signing-final-test-plan"
+CIBA = "fapi-ciba-id1-test-plan"
 
-_WHOLE_PLANS = {
-    "fapi-ciba-id1-test-plan": "not written yet; the plan also wants tokens bound to client certificates",
-}
 # Why a module is not ported, by plan and module.
 NOT_PORTED: dict[tuple[str, str], str] = {
-    **{(plan, module): reason for plan, reason in _WHOLE_PLANS.items() for module in PLANS[plan]},
     (SIGNING, "fapi2-security-profile-final-ensure-server-handles-non-matching-intent-id"): (
         "intents are Open Banking's: not a module of plain FAPI"
     ),
