@@ -18,6 +18,7 @@ from accounts.vault import Vault, VaultKeys  # noqa: E402
 from config import house  # noqa: E402
 from config.settings import read_settings  # noqa: E402
 from identity.session import SessionPolicy  # noqa: E402
+from oidc.key_holder import SealedKeys  # noqa: E402
 from oidc.protocol.metadata import discovery_document  # noqa: E402
 
 ISSUER = "https://account.example.gov"
@@ -42,7 +43,7 @@ def provider() -> Any:
     """The provider of a production deployment in which nothing but what must be set is set."""
     required = [("issuer", ISSUER), ("mail.url", "smtps://mail.example.gov"), ("mail.sender", "a@example.gov")]
     vault = Vault(VaultKeys(wrapping={1: bytes(32)}, current=1, blind_index=bytes(32), pepper=bytes(32)))
-    return house._provider(read_settings(None, {}, required), vault)
+    return house._provider(read_settings(None, {}, required), vault, SealedKeys(vault))
 
 
 def metadata() -> str:

@@ -12,6 +12,7 @@ PROGRAMS = {
     "Redis": (("redis-server", "valkey-server"), ("redis-server",)),
     "Chromium": (("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
     "Node.js": (("npm",), ("nodejs", "npm")),
+    "SoftHSM": (("softhsm2-util",), ("softhsm2",)),
 }
 
 # Client libraries in another language, installed with npm.

@@ -23,6 +23,7 @@ from config.gateway import Channels, Gateway
 from config.keys import read_keys
 from config.mail import Messages, Smtp, Transport
 from config.settings import Settings, SettingsError
+from config.signing import key_holder, token_of
 from config.site.languages import LANGUAGES
 from config.site.theme import Theme, ThemeError, read_theme
 from config.store import open_store
@@ -39,6 +40,7 @@ from identity.session import SESSION_ENDED, SessionPolicy
 from identity.text_guard import TextPolicy
 from identity.throttle_policy import ThrottlePolicy
 from oidc.fetcher import Fetcher
+from oidc.key_holder import KeyHolder
 from oidc.key_schedule import schedule
 from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import (
@@ -104,7 +106,9 @@ class House:
         self.theme = _theme(settings)
         self.identity_policy = _identity_policy(settings, self.theme)
         self.hasher = Hasher(vault)
-        self.provider = _provider(settings, vault)
+        self.hardware_token = token_of(settings.keys)
+        self.key_holder = key_holder(self.hardware_token, vault)
+        self.provider = _provider(settings, vault, self.key_holder)
         self.trusted_proxies = tuple(ip_network(network) for network in settings.proxy.trusted)
         self._messages = Messages(self.theme, TEMPLATE_FOLDERS, settings.issuer)
 
@@ -136,7 +140,7 @@ class House:
         sweeps = every_sweep(self.provider.policy)
         if self.settings.keys.rotate_every:
             every = timedelta(seconds=self.settings.keys.rotate_every)
-            sweeps["signing_key"] = schedule(self.vault, every)
+            sweeps["signing_key"] = schedule(self.key_holder, every)
         sweeper = Sweeper(self.database, self.clock, sweeps)
         return Worker(self.database, self.vault, self.clock, self._handlers(), pause, sweeper)
 
@@ -257,7 +261,7 @@ def _registration(settings: Settings) -> RegistrationPolicy:
     )
 
 
-def _provider(settings: Settings, vault: Vault) -> Provider:
+def _provider(settings: Settings, vault: Vault, holder: KeyHolder) -> Provider:
     lifetime, mutual_tls = settings.lifetime, _mutual_tls(settings)
     return new_provider(
         Capabilities(
@@ -291,6 +295,7 @@ def _provider(settings: Settings, vault: Vault) -> Provider:
             dpop_nonce=settings.dpop.require_nonce,
         ),
         vault,
+        holder,
         Fetcher(allow_loopback=settings.is_throwaway),
         mutual_tls,
         settings.resource,

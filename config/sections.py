@@ -22,10 +22,17 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The folder with `wrapping.key`, `blind_index.key` and `pepper.key`, and after how many seconds the worker lets
-    the next signing key sign (0: only `identity keys rotate` does)."""
+    the next signing key sign (0: only `identity keys rotate` does).
+
+    With the three of `pkcs11_` new signing keys are made in a hardware token and never leave it: the library that its
+    maker gives (`/usr/lib/.../libsofthsm2.so`), the token's label, and the PIN of its user
+    (`IDENTITY_KEYS__PKCS11_PIN_FILE`). Needs the package python-pkcs11."""
 
     directory: str = "keys"
     rotate_every: int = 90 * 86400
+    pkcs11_module: str = ""
+    pkcs11_token: str = ""
+    pkcs11_pin: str = ""
 
 
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,6 +33,7 @@ from config.sections import (
 )
 from oidc.detail import DetailKind, problems_of_details
 from oidc.resource import Resource, problems_of_resources
+from oidc.signing_keys import PUBLISHED_AFTER_RETIREMENT
 
 PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
@@ -178,6 +179,9 @@ def _problems(settings: Settings) -> list[str]:
                 problems.append(f"{section}.{key}: a number of seconds above 0")
     if settings.lifetime.code > 60:
         problems.append("lifetime.code: at most 60 seconds (R4, FAPI 2.0)")
+    for key in ("access_token", "id_token"):
+        if getattr(settings.lifetime, key) > PUBLISHED_AFTER_RETIREMENT.total_seconds():
+            problems.append(f"lifetime.{key}: at most a day, for which the key that signed it stays published")
     if settings.session.idle > settings.session.absolute:
         problems.append("session.idle: must not be longer than session.absolute")
     if 0 < settings.session.remember < 86400:
@@ -192,6 +196,11 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("sms.url: an https address")
     if 0 < settings.keys.rotate_every < 86400 or settings.keys.rotate_every < 0:
         problems.append("keys.rotate_every: 0, or at least 86400 seconds, so that services can follow")
+    hardware = {key: getattr(settings.keys, key) for key in ("pkcs11_module", "pkcs11_token", "pkcs11_pin")}
+    if any(hardware.values()):
+        problems += [
+            f"keys.{key}: must be set where signing keys are in a token" for key in hardware if not hardware[key]
+        ]
     for key in ("per_address", "per_prefix", "everyone"):
         if getattr(settings.throttle, key) < 1:
             problems.append(f"throttle.{key}: at least 1")

@@ -11,12 +11,12 @@ from joserfc.jwk import Key
 from sqlalchemy import select
 
 from accounts.database import Transaction
-from accounts.vault import Vault
 from oidc.document import document_of
+from oidc.key_holder import KeyHolder
 from oidc.protocol.keys import MAX_KEYS, read_key_set
 from oidc.revision import Revisions
-from oidc.signer import FileSigner, Signer
-from oidc.signing_keys import SigningKey, open_private
+from oidc.signer import Signer
+from oidc.signing_keys import SigningKey
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
@@ -43,6 +43,10 @@ class Keys:
         except KeyError as error:
             raise LookupError(f"no current signing key for {algorithm}") from error
 
+    async def ready(self, algorithm: str) -> None:
+        """Raises what signing would raise, as far as is known before: LookupError, or a Refusal (R75)."""
+        await self.signer(algorithm).ready()
+
     async def sign(self, claims: Mapping[str, Any], *, algorithm: str, typ: str) -> str:
         """A compact JWS over the claims (RFC 7515 section 7.1)."""
         signer = self.signer(algorithm)
@@ -59,6 +63,7 @@ class KeyRing:
             SigningKey.algorithm,
             SigningKey.public_jwk,
             SigningKey.private,
+            SigningKey.held_at,
             SigningKey.active_at,
             SigningKey.retired_at,
             SigningKey.published_until,
@@ -69,8 +74,8 @@ class KeyRing:
         .limit(MAX_KEYS)
     )
 
-    def __init__(self, vault: Vault, revisions: Revisions) -> None:
-        self._vault = vault
+    def __init__(self, holder: KeyHolder, revisions: Revisions) -> None:
+        self._holder = holder
         self._revisions = revisions
         self._seen = -1
         self._stale_at = _EVER
@@ -86,9 +91,10 @@ class KeyRing:
 
     def _made(self, rows: Any, now: datetime) -> Keys:
         signers: dict[str, Signer] = {
-            row.algorithm: FileSigner(row.kid, row.algorithm, open_private(self._vault, row.kid, row.private))
+            row.algorithm: signer
             for row in rows
-            if row.active_at is not None and row.retired_at is None and row.private is not None
+            if row.active_at is not None and row.retired_at is None
+            if (signer := self._holder.signer(row)) is not None
         }
         published = [row.public_jwk for row in rows if row.published_until is None or row.published_until > now]
         return Keys(signers, published, [row.public_jwk for row in rows])

@@ -12,6 +12,7 @@ from oidc.client_keys import ClientKeys
 from oidc.detail import DetailKind
 from oidc.document import Document, document_of
 from oidc.fetcher import Fetcher
+from oidc.key_holder import KeyHolder
 from oidc.key_ring import KeyRing
 from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import CIBA, DEVICE, PAR, SESSION_MANAGEMENT, Capabilities
@@ -118,6 +119,7 @@ def new_provider(
     capabilities: Capabilities,
     policy: ProviderPolicy,
     vault: Vault,
+    holder: KeyHolder,
     fetcher: Fetcher,
     mutual_tls: MutualTls | None = None,
     resources: Sequence[Resource] = (),
@@ -136,7 +138,7 @@ def new_provider(
         policy=policy,
         clients=ClientCache(revisions),
         client_keys=ClientKeys(fetcher),
-        keys=KeyRing(vault, revisions),
+        keys=KeyRing(holder, revisions),
         fetcher=fetcher,
         mutual_tls=mutual_tls,
         resources={resource.uri: resource for resource in resources},

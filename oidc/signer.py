@@ -18,6 +18,8 @@ ALGORITHMS = ("ES256", "RS256")
 """ES256 signs in a tenth of the time; RS256 is what OpenID Connect wants every provider to have."""
 RSA_BITS = 2048
 
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
 
 class Signer(Protocol):
     """One key that signs. It may be far away: signing is awaited, and never inside a database transaction that
@@ -28,6 +30,9 @@ class Signer(Protocol):
 
     @property
     def algorithm(self) -> str: ...
+
+    async def ready(self) -> None:
+        """Raises `Refusal` where it is known that signing would fail: ask before something is spent for a signature."""
 
     async def sign(self, message: bytes) -> bytes:
         """The signature as JWS wants it (RFC 7518 section 3)."""
@@ -40,6 +45,9 @@ class FileSigner:
         self.kid = kid
         self.algorithm = algorithm
         self._key = load_der_private_key(pkcs8, None)
+
+    async def ready(self) -> None:
+        """Always."""
 
     async def sign(self, message: bytes) -> bytes:
         """Cheap enough to happen on the spot: 24 microseconds (ES256), 250 (RS256)."""
@@ -57,26 +65,26 @@ _ES256 = ec.ECDSA(_SHA256)
 _PKCS1 = padding.PKCS1v15()
 
 
-async def new_private_key(algorithm: str) -> bytes:
-    """A fresh key in PKCS #8. In a thread: an RSA key takes a good part of a second to find."""
+async def new_private_key(algorithm: str) -> PrivateKey:
+    """A fresh key. In a thread: an RSA key takes a good part of a second to find."""
     return await anyio.to_thread.run_sync(_new_private_key, algorithm)
 
 
-def _new_private_key(algorithm: str) -> bytes:
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+def _new_private_key(algorithm: str) -> PrivateKey:
     if algorithm == "ES256":
-        key = ec.generate_private_key(ec.SECP256R1())
-    elif algorithm == "RS256":
-        key = rsa.generate_private_key(65537, RSA_BITS)
-    else:
-        raise ValueError(f"no keys for {algorithm}")
+        return ec.generate_private_key(ec.SECP256R1())
+    if algorithm == "RS256":
+        return rsa.generate_private_key(65537, RSA_BITS)
+    raise ValueError(f"no keys for {algorithm}")
+
+
+def pkcs8(key: PrivateKey) -> bytes:
+    """A private key as it is kept."""
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-def public_jwk(pkcs8: bytes, algorithm: str) -> dict[str, Any]:
-    """The public half as our key set shows it (RFC 7517); its `kid` is its thumbprint (RFC 7638)."""
-    key = load_der_private_key(pkcs8, None).public_key()
-    jwk: dict[str, Any]
+def public_jwk(key: object, algorithm: str) -> dict[str, Any]:
+    """A public key as our key set shows it (RFC 7517); its `kid` is its thumbprint (RFC 7638)."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         imported: ECKey | RSAKey = ECKey(key, key)
     elif isinstance(key, rsa.RSAPublicKey):

@@ -124,7 +124,7 @@ async def fleet(
     running, started = Running(), Fleet(house, inbox, ports)
     try:
         async with house.database.begin() as db:
-            await ensure_keys(db, house.vault, clock.now(), ["ES256"])  # an RSA key takes half a second to find
+            await ensure_keys(db, house.key_holder, clock.now(), ["ES256"])  # an RSA key takes half a second to find
             capabilities, fetcher = house.provider.capabilities, house.provider.fetcher
             await import_json(db, json.dumps(clients), capabilities, clock.now(), fetcher=fetcher)
         assert tomllib.loads(people)

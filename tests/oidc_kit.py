@@ -27,6 +27,7 @@ from oidc.authorization_code import issue_code
 from oidc.client import RegisteredClient, find_client, put_client
 from oidc.endpoints import discovery, introspection, revocation, token, userinfo
 from oidc.fetcher import Fetcher
+from oidc.key_holder import KeyHolder, SealedKeys
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.capabilities import SIGNED_USERINFO, Capabilities
 from oidc.protocol.claims import ClaimsAsked, claims_of_scopes
@@ -60,10 +61,11 @@ def new_vault() -> Vault:
 class Box:
     """One provider. `now` is the instant of every request; move it with `later`."""
 
-    def __init__(self, database: Database, provider: Provider, vault: Vault) -> None:
+    def __init__(self, database: Database, provider: Provider, vault: Vault, holder: KeyHolder) -> None:
         self.database = database
         self.provider = provider
         self.vault = vault
+        self.holder = holder
         self.now = START
         self.store = MemoryStore(START - timedelta(days=1))
         app: Any = self._application()
@@ -258,6 +260,7 @@ async def new_box(
     policy: ProviderPolicy | None = None,
     pool_size: int = 10,
     algorithms: tuple[str, ...] = ("ES256",),
+    holder: KeyHolder | None = None,
     **capabilities: Any,
 ) -> AsyncIterator[Box]:
     """A provider on an empty database."""
@@ -265,14 +268,16 @@ async def new_box(
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     vault = new_vault()
+    holder = holder or SealedKeys(vault)
     features = Capabilities(issuer=ISSUER).features | {SIGNED_USERINFO}
     able = Capabilities(issuer=ISSUER, **{"features": features, **capabilities})
-    provider = new_provider(able, policy or ProviderPolicy(), vault, Fetcher(allow_loopback=able.loopback_http))
-    box = Box(Database(engine, keep=(Refusal, ProtocolError)), provider, vault)
+    fetcher = Fetcher(allow_loopback=able.loopback_http)
+    provider = new_provider(able, policy or ProviderPolicy(), vault, holder, fetcher)
+    box = Box(Database(engine, keep=(Refusal, ProtocolError)), provider, vault, holder)
     try:
         async with box.transaction() as db:
             # An RSA key takes a good part of a second: who wants one asks for it.
-            await ensure_keys(db, vault, box.now, algorithms)
+            await ensure_keys(db, box.holder, box.now, algorithms)
         yield box
     finally:
         await box.http.aclose()

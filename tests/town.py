@@ -376,7 +376,7 @@ async def new_town(
     town = Town(house, clock, post, outside)
     try:
         async with town.transaction() as db:
-            await ensure_keys(db, vault, clock.now(), ["ES256"])  # an RSA key takes half a second to find
+            await ensure_keys(db, house.key_holder, clock.now(), ["ES256"])  # an RSA key takes half a second to find
         yield town
     finally:
         await town.close()

@@ -59,6 +59,8 @@ def _explained(error: Exception) -> str | None:
                 | "oidc.client_file.ClientFileError"
             ):
                 return str(error)
+            case "oidc.hardware_token.HardwareUnavailable":
+                return f"keys.pkcs11_{getattr(error, 'part', '')}: {getattr(error, 'problem', '')}"
             case "config.server.AddressTaken":
                 return f"{error}; choose another one, or end that program"
             case "sqlalchemy.exc.OperationalError" | "sqlalchemy.exc.ProgrammingError":

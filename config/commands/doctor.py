@@ -13,6 +13,7 @@ from config.commands.common import split_pairs, with_settings
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from config.sections import KeySettings
     from config.settings import Settings
 
 Finding = tuple[str, str, bool]
@@ -54,6 +55,8 @@ async def _all(settings: "Settings") -> list[Finding]:
 async def _findings(settings: "Settings") -> AsyncIterator[Finding]:
     yield ("issuer", settings.issuer, True)
     yield _keys(settings)
+    if settings.keys.pkcs11_module:
+        yield await _token(settings)
     async for finding in _database(settings):
         yield finding
     yield await _store(settings)
@@ -71,6 +74,17 @@ def _keys(settings: "Settings") -> Finding:
     except SettingsError as error:
         return ("keys", str(error), False)
     return ("keys", f"{settings.keys.directory}: {len(read.wrapping)} wrapping, blind index, pepper", True)
+
+
+async def _token(settings: "Settings") -> Finding:
+    from config.settings import SettingsError
+    from config.signing import token_of, verify_token
+
+    try:
+        await verify_token(token_of(settings.keys))
+    except SettingsError as error:
+        return ("token", str(error), False)
+    return ("token", f"{settings.keys.pkcs11_token}: answers", True)
 
 
 async def _database(settings: "Settings") -> AsyncIterator[Finding]:
@@ -96,7 +110,7 @@ async def _database(settings: "Settings") -> AsyncIterator[Finding]:
             yield ("tables", f"the database lacks {', '.join(behind)}; run: identity migrate", False)
             return
         yield ("tables", "up to date", True)
-        yield await _signing_keys(engine)
+        yield await _signing_keys(engine, settings.keys)
     except (SQLAlchemyError, TimeoutError, OSError) as error:
         cause = str(getattr(error, "orig", None) or error or "no answer").strip().splitlines()
         yield ("database", f"{name}: does not answer ({(cause or ['no answer'])[0]}); check database.url", False)
@@ -108,12 +122,17 @@ def _is_file(path: str | None) -> bool:
     return bool(path) and Path(path or "").exists()
 
 
-async def _signing_keys(engine: "AsyncEngine") -> Finding:
+async def _signing_keys(engine: "AsyncEngine", keys: "KeySettings") -> Finding:
     from accounts.database import Database
+    from oidc.hardware_keys import name_in
     from oidc.signing_keys import keys_of
 
     async with Database(engine, keep=()).begin() as db:
-        current = sorted(key.algorithm for key in await keys_of(db) if key.state == "current")
+        in_use = [key for key in await keys_of(db) if key.state == "current"]
+    for key in in_use:
+        if key.held_at is not None and not name_in(keys.pkcs11_token, key.held_at):
+            return ("signing", f"{key.algorithm}: keys.pkcs11_token is not the token of {key.held_at}", False)
+    current = sorted(key.algorithm for key in in_use)
     return ("signing", ", ".join(current) or "no signing key; run: identity migrate", bool(current))
 
 

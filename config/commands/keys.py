@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ def list_(settings_file: Path | None, pairs: Sequence[str]) -> None:
     """Every signing key, the newest first: next (announced), current, retired (still published), revoked."""
     with plain_errors():
         rows = asyncio.run(_list(load(settings_file, pairs)))
-    click.echo(table(("key", "algorithm", "state", "announced", "signs since", "retired", "published until"), rows))
+    click.echo(
+        table(("key", "algorithm", "state", "announced", "signs since", "retired", "published until", "held in"), rows)
+    )
 
 
 async def _list(settings: "Settings") -> list[list[str]]:
@@ -40,6 +43,7 @@ async def _list(settings: "Settings") -> list[list[str]]:
                     "" if at is None else f"{at:%Y-%m-%d %H:%M}"
                     for at in (key.announced_at, key.active_at, key.retired_at, key.published_until)
                 ),
+                key.held_at or "",
             ]
             for key in await keys_of(db)
         ]
@@ -48,23 +52,32 @@ async def _list(settings: "Settings") -> list[list[str]]:
 @keys.command()
 @with_settings
 @click.option("--algorithm", multiple=True, metavar="ALG", help="Only this algorithm; may be repeated.")
-def rotate(settings_file: Path | None, pairs: Sequence[str], algorithm: Sequence[str]) -> None:
+@click.option("--at-once", is_flag=True, help="Even where the next key was announced less than an hour ago.")
+def rotate(settings_file: Path | None, pairs: Sequence[str], algorithm: Sequence[str], at_once: bool) -> None:
     """Sign with the next key from now on, keep the present one published for a day, announce another.
 
-    Relying parties notice nothing: the key that begins to sign has been in the key set since the last rotation.
+    Relying parties notice nothing: the key that begins to sign has been in the key set for an hour at least.
     """
     with plain_errors():
-        click.echo(asyncio.run(_rotate(load(settings_file, pairs), algorithm)))
+        click.echo(asyncio.run(_rotate(load(settings_file, pairs), algorithm, at_once)))
 
 
-async def _rotate(settings: "Settings", only: Sequence[str]) -> str:
+async def _rotate(settings: "Settings", only: Sequence[str], at_once: bool) -> str:
+    from oidc.key_schedule import ANNOUNCED
     from oidc.signer import ALGORITHMS
-    from oidc.signing_keys import rotate
+    from oidc.signing_keys import destroy_ended, rotate
 
     if unknown := set(only) - set(ALGORITHMS):
         raise Plain(f"--algorithm {', '.join(sorted(unknown))}: there are {', '.join(ALGORITHMS)}")
-    async with open_house(settings) as house, house.database.begin() as db:
-        done = await rotate(db, house.vault, house.clock.now(), algorithms=tuple(only) or ALGORITHMS)
+    async with open_house(settings) as house:
+        holder, wait = house.key_holder, timedelta(0) if at_once else ANNOUNCED
+        async with house.database.begin() as db:
+            chosen = tuple(only) or ALGORITHMS
+            done = await rotate(db, holder, house.clock.now(), algorithms=chosen, announced_for=wait)
+        async with house.database.begin() as db:
+            await destroy_ended(db, holder)
+    if not any(one.announced for one in done):
+        raise Plain("the next keys were announced less than an hour ago; services may not know them yet (--at-once)")
     shown = [[it.algorithm, it.current or "", it.retired or "", it.announced or ""] for it in done]
     return table(("algorithm", "signs now", "retired", "next"), shown)
 
@@ -85,10 +98,14 @@ def revoke(settings_file: Path | None, pairs: Sequence[str], kid: str) -> None:
 
 async def _revoke(settings: "Settings", kid: str) -> None:
     from oidc.key_schedule import revoke_key
+    from oidc.signing_keys import destroy_ended
 
-    async with open_house(settings) as house, house.database.begin() as db:
-        if not await revoke_key(db, house.vault, kid, house.clock.now()):
-            raise Plain(f"{kid}: no such key, or it was revoked before; `identity keys list` shows all")
+    async with open_house(settings) as house:
+        async with house.database.begin() as db:
+            if not await revoke_key(db, house.key_holder, kid, house.clock.now()):
+                raise Plain(f"{kid}: no such key, or it was revoked before; `identity keys list` shows all")
+        async with house.database.begin() as db:
+            await destroy_ended(db, house.key_holder)
 
 
 @keys.command()

@@ -41,5 +41,5 @@ async def _migrate(settings: "Settings", check: bool) -> list[str]:
         if not check:
             await bring_up_to_date(house.database.engine)
             async with house.database.begin() as db:
-                await ensure_keys(db, house.vault, house.clock.now())
+                await ensure_keys(db, house.key_holder, house.clock.now())
     return behind

@@ -64,14 +64,16 @@ async def _serve(settings: "Settings", stopping: asyncio.Event) -> None:
 
 
 async def _prepare(house: "House") -> None:
-    """Refuse a database that is behind this release; make the first signing keys."""
+    """Refuse a database that is behind this release and a token that cannot sign; make the first signing keys."""
     from config.schema import pending
+    from config.signing import verify_token
     from oidc.signing_keys import ensure_keys
 
     if behind := await pending(house.database.engine):
         raise Plain(f"the database lacks {', '.join(behind)}; run: identity migrate")
+    await verify_token(house.hardware_token)
     async with house.database.begin() as db:
-        await ensure_keys(db, house.vault, house.clock.now())
+        await ensure_keys(db, house.key_holder, house.clock.now())
 
 
 @click.command(short_help="Send mail and logout tokens.")

@@ -109,7 +109,7 @@ class Control:
 
     async def _rotate(self) -> Answer:
         async with self._house.database.begin() as db:
-            rotated = await rotate(db, self._house.vault, self._house.clock.now())
+            rotated = await rotate(db, self._house.key_holder, self._house.clock.now())
         # By then every worker has looked again, so that what is signed after this answer is signed with the new keys.
         await asyncio.sleep(MAX_AGE.total_seconds() + 0.05)
         return 200, {"rotated": rotated}

@@ -112,7 +112,7 @@ async def _stage(house: House, folder: Path, addresses: Addresses) -> None:
     await bring_up_to_date(house.database.engine)
     now = house.clock.now()
     async with house.database.begin() as db:
-        await ensure_keys(db, house.vault, now)
+        await ensure_keys(db, house.key_holder, now)
     digest = hashlib.sha256(_secret(folder).encode()).hexdigest()
     for name in ("parks", "taxes"):
         text = (HERE / f"{name}.toml").read_text("utf-8").replace(PLACEHOLDER, digest)

@@ -138,7 +138,7 @@ async def _make_tables(house: House, asked: Asked) -> None:
 
 async def _make_signing_keys(house: House) -> None:
     async with house.database.begin() as db:
-        await ensure_keys(db, house.vault, house.clock.now())
+        await ensure_keys(db, house.key_holder, house.clock.now())
 
 
 async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict[str, UUID]:

@@ -66,7 +66,7 @@ async def token(
     exchange = allowed_exchange(asked, client)
     sender = binding_of(client, await shown_sender(request, store, vault, provider, now, client=client))
     keys = await provider.keys.current(db, now)
-    keys.signer(client.metadata.id_token_signed_response_alg)  # where there is none, nothing shall be spent in vain
+    await keys.ready(client.metadata.id_token_signed_response_alg)  # else nothing shall be spent in vain
     recipient = await recipient_of(db, provider, client, "id_token", now)
     granted = await exchange(db, vault, provider, client, asked.parameters, sender, now)
     answer = await answered(db, vault, provider, client, keys, recipient, granted, now)

@@ -197,12 +197,14 @@ def test_signing_keys_rotate_with_overlap(identity: Run) -> None:
     """R61: what begins to sign was announced before; what ends stays published."""
     before = {tuple(line.split()[:3]) for line in identity("keys", "list").stdout.splitlines()[1:]}
 
-    rotated = identity("keys", "rotate", "--algorithm", "ES256")
+    too_early = identity("keys", "rotate", "--algorithm", "ES256")
+    rotated = identity("keys", "rotate", "--algorithm", "ES256", "--at-once")
 
     after = {tuple(line.split()[:3]) for line in identity("keys", "list").stdout.splitlines()[1:]}
     (was_next,) = [kid for kid, algorithm, state in before if (algorithm, state) == ("ES256", "next")]
     (was_current,) = [kid for kid, algorithm, state in before if (algorithm, state) == ("ES256", "current")]
-    assert rotated.exit_code == 0
+    assert (too_early.exit_code, rotated.exit_code) == (2, 0)
+    assert "announced less than an hour ago" in too_early.output
     assert {(was_next, "ES256", "current"), (was_current, "ES256", "retired")} <= after
     assert {entry for entry in before if entry[1] == "RS256"} <= after
     assert identity("keys", "rotate", "--algorithm", "HS256").exit_code == 2
@@ -226,6 +228,12 @@ def test_doctor_finds_a_well_deployment_well(identity: Run) -> None:
         ({"IDENTITY_DATABASE__URL": "sqlite:////nowhere/x.sqlite"}, "no such file yet; run: identity migrate"),
         ({"IDENTITY_STORE__URL": "redis://127.0.0.1:1/0"}, "WRONG  store     redis://127.0.0.1:1/0: does not answer"),
         ({"IDENTITY_SITE__THEME": "/nowhere/theme.toml"}, "WRONG  theme     site.theme: "),
+        (
+            {f"IDENTITY_KEYS__PKCS11_{name}": "/nowhere.so" for name in ("MODULE", "TOKEN", "PIN")},
+            "WRONG  token     keys.pkcs11_module: cannot be loaded",
+        ),
+        ({"IDENTITY_KEYS__PKCS11_MODULE": "/nowhere.so"}, "keys.pkcs11_pin: must be set"),
+        ({"IDENTITY_LIFETIME__ID_TOKEN": "86401"}, "lifetime.id_token: at most a day"),
         ({"IDENTITY_PASSWORD__BREACHED_FILE": "/nowhere"}, "WRONG  passwords password.breached_file: "),
     ],
 )

@@ -63,7 +63,7 @@ async def test_an_old_hint_is_still_a_hint(town: Town) -> None:
     ada, _ = await town.citizen()
     tokens = await parks.enter(ada)
     async with town.transaction() as db:
-        await rotate(db, town.vault, town.clock.now(), algorithms=["ES256"])
+        await rotate(db, town.house.key_holder, town.clock.now(), algorithms=["ES256"])
     town.later(minutes=25)
 
     answer = await ada.get(asked(id_token_hint=tokens["id_token"], post_logout_redirect_uri=BYE))

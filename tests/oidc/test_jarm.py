@@ -79,7 +79,7 @@ async def test_a_service_that_named_no_algorithm_gets_rs256(town: Town) -> None:
 
     parks, ada = await entered(town, authorization_signed_response_alg=None)
     async with town.transaction() as db:
-        await ensure_keys(db, town.vault, town.clock.now(), ["RS256"])
+        await ensure_keys(db, town.house.key_holder, town.clock.now(), ["RS256"])
     town.later(seconds=1)
 
     answer = parks.answer(await ada.get(parks.address(response_mode="jwt")))

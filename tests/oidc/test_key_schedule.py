@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 from oidc_kit import Box, decoded
+from sqlalchemy import delete
 
 from oidc.key_schedule import revoke_key, rotate_when_due, schedule
-from oidc.signing_keys import KeyView, keys_of
+from oidc.signing_keys import KeyView, SigningKey, keys_of, rotate
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,7 @@ async def published(box: Box) -> set[str]:
 
 async def tick(box: Box) -> int:
     async with box.transaction() as db:
-        return await schedule(box.vault, EVERY)(db, box.now)
+        return await schedule(box.holder, EVERY)(db, box.now)
 
 
 async def test_a_key_signs_for_as_long_as_the_schedule_says(box: Box) -> None:
@@ -73,8 +74,8 @@ async def test_a_next_key_that_nobody_can_know_yet_waits(box: Box) -> None:
     box.later(days=90)
     late = await keys(box)
     async with box.transaction() as db:
-        await revoke_key(db, box.vault, late["next"].kid, box.now)
-        assert await rotate_when_due(db, box.vault, EVERY, box.now) == []
+        await revoke_key(db, box.holder, late["next"].kid, box.now)
+        assert await rotate_when_due(db, box.holder, EVERY, box.now) == []
     assert (await keys(box))["current"].kid == late["current"].kid
 
 
@@ -83,9 +84,9 @@ async def test_a_revoked_key_is_gone_at_once_and_the_next_one_signs(box: Box) ->
     before = await keys(box)
     id_token = (await box.redeem(await box.code(await box.register()))).json()["id_token"]
     async with box.transaction() as db:
-        assert await revoke_key(db, box.vault, before["current"].kid, box.now)
-        assert not await revoke_key(db, box.vault, before["current"].kid, box.now)
-        assert not await revoke_key(db, box.vault, "unknown", box.now)
+        assert await revoke_key(db, box.holder, before["current"].kid, box.now)
+        assert not await revoke_key(db, box.holder, before["current"].kid, box.now)
+        assert not await revoke_key(db, box.holder, "unknown", box.now)
     box.later(seconds=2)
     after = await keys(box)
 
@@ -101,7 +102,28 @@ async def test_a_next_key_can_be_revoked_too(box: Box) -> None:
     """R61: another takes its place; the current one goes on."""
     before = await keys(box)
     async with box.transaction() as db:
-        await revoke_key(db, box.vault, before["next"].kid, box.now)
+        await revoke_key(db, box.holder, before["next"].kid, box.now)
     after = await keys(box)
     assert after["current"].kid == before["current"].kid
     assert after["next"].kid not in (before["next"].kid, before["current"].kid)
+
+
+async def test_a_rotation_without_a_next_key_announces_one_and_leaves_the_current_one(box: Box) -> None:
+    """OpenID Connect Core section 10.1.1: what nobody has seen yet does not sign, and something always can."""
+    before = await keys(box)
+    async with box.transaction() as db:
+        await db.execute(delete(SigningKey).where(SigningKey.kid == before["next"].kid))
+        (done,) = await rotate(db, box.holder, box.now, algorithms=("ES256",))
+        after = await keys_of(db)
+
+    assert (done.current, done.retired) == (None, None)
+    assert {key.state: key.kid for key in after} == {"current": before["current"].kid, "next": done.announced}
+
+
+async def test_a_rotation_makes_a_lost_algorithm_sign_again(box: Box) -> None:
+    """R75: where there is no key at all, the first one signs at once."""
+    async with box.transaction() as db:
+        await db.execute(delete(SigningKey))
+        (done,) = await rotate(db, box.holder, box.now, algorithms=("ES256",), announced_for=timedelta(hours=1))
+    box.later(seconds=2)
+    assert await signed_by(box) == done.current

@@ -181,7 +181,7 @@ async def test_a_rotated_key_reaches_both_workers_within_a_second(two: Two) -> N
     before = (await two.redeem(0, code, verifier)).raise_for_status().json()["id_token"]
     house = two.fleet.house
     async with house.database.begin() as db:
-        await rotate(db, house.vault, house.clock.now(), algorithms=["ES256"])
+        await rotate(db, house.key_holder, house.clock.now(), algorithms=["ES256"])
     began = time.monotonic()
     await asyncio.sleep(max(0.0, began + WITHIN - time.monotonic()))
 
