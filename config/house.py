@@ -22,6 +22,7 @@ from config.database import open_engine
 from config.gateway import Channels, Gateway
 from config.keys import read_keys
 from config.mail import Messages, Smtp, Transport
+from config.notify import Notify
 from config.settings import Settings, SettingsError
 from config.signing import key_holder, token_of
 from config.site.languages import LANGUAGES
@@ -125,7 +126,7 @@ class House:
             Database(engine, keep=(Refusal, ProtocolError)),
             await open_store(settings.store.url, born_at, settings.store.prefix),
             vault,
-            transport or _transport(settings),
+            transport or _transport(settings, clock),
         )
 
     async def close(self) -> None:
@@ -174,8 +175,11 @@ class House:
         )
 
 
-def _transport(settings: Settings) -> Transport:
-    texts = Gateway(settings.sms.url, settings.sms.secret) if settings.sms.url else None
+def _transport(settings: Settings, clock: Clock) -> Transport:
+    sms = settings.sms
+    texts: Transport | None = Gateway(sms.url, sms.secret) if sms.url else None
+    if sms.via == "notify":
+        texts = Notify(sms.url, sms.secret, sms.template, clock.now)
     return Channels(Smtp(settings.mail.url, settings.mail.sender), texts)
 
 

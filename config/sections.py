@@ -100,12 +100,16 @@ class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How text messages leave: an https address that takes JSON (config/gateway.py) with a bearer `secret`
-    (`IDENTITY_SMS__SECRET_FILE`). Without it nobody is asked for a phone number. The limits are messages in an hour: to
-    a range of numbers, to a country, in all; `countries` are the calling codes to which we send, empty for all."""
+    """How text messages leave. `via = "http"`: an https address that takes JSON (config/gateway.py) with a bearer
+    `secret` (`IDENTITY_SMS__SECRET_FILE`). `via = "notify"`: GOV.UK Notify at `url`
+    (https://api.notifications.service.gov.uk), whose API key is the `secret`, with the id of a `template` there whose
+    text is `((text))`. Without `url` nobody is asked for a phone number. The limits are messages in an hour: to a range
+    of numbers, to a country, in all; `countries` are the calling codes to which we send, empty for all."""
 
+    via: Literal["http", "notify"] = "http"
     url: str = ""
     secret: str = ""
+    template: str = ""
     per_range: int = 10
     per_country: int = 1000
     everyone: int = 5000

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from config.notify import API_KEY, TEMPLATE
 from config.sections import (
     ApiSettings,
     AssuranceSettings,
@@ -194,6 +195,13 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("recovery.wait: an hour (3600) at least; R51 wants a day (86400)")
     if settings.sms.url and urlsplit(settings.sms.url).scheme != "https" and not settings.is_throwaway:
         problems.append("sms.url: an https address")
+    if settings.sms.via == "notify":
+        if not settings.sms.url:
+            problems.append("sms.url: https://api.notifications.service.gov.uk, where sms.via is notify")
+        if not API_KEY.fullmatch(settings.sms.secret):
+            problems.append("sms.secret: a whole API key of GOV.UK Notify, name-service-secret")
+        if not TEMPLATE.fullmatch(settings.sms.template):
+            problems.append("sms.template: the id of a GOV.UK Notify template whose text is ((text))")
     if 0 < settings.keys.rotate_every < 86400 or settings.keys.rotate_every < 0:
         problems.append("keys.rotate_every: 0, or at least 86400 seconds, so that services can follow")
     hardware = {key: getattr(settings.keys, key) for key in ("pkcs11_module", "pkcs11_token", "pkcs11_pin")}
