@@ -43,6 +43,8 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     return_to: str | None
     leads_on: bool = False
     """Whether the page goes there by itself: the service that asked was the only one and has proved to be it."""
+    everywhere: bool = False
+    """Whether every other session of the account ended with it."""
 
 
 async def keep(db: Transaction, vault: Vault, content: Asked | Ended, now: datetime) -> str:

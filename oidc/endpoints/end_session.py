@@ -24,6 +24,8 @@ from oidc.sign_out_request import SignOutRequest, judge_sign_out
 AnyRequest = Request[Any, Any, Any]
 KEPT = "request"
 """The parameter under which a posted request is found again."""
+EVERYWHERE = "everywhere"
+"""The button's value by which a citizen ends every session of theirs, this one too."""
 FIELDS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("sign_out")
@@ -92,7 +94,8 @@ async def sign_out(
     except ProtocolError:
         # The way back was refused already; the citizen's own wish to sign out was not.
         asked = await _judged(request, db, vault, provider, session, Parameters(), now)
-    return await conclude(request, db, vault, provider, session, asked, secure_cookies, now)
+    everywhere = form.get("action") == EVERYWHERE
+    return await conclude(request, db, vault, provider, session, asked, secure_cookies, now, everywhere=everywhere)
 
 
 async def _judged(

@@ -15,7 +15,8 @@ from accounts.database import Transaction
 from accounts.pages.page import page, see_other
 from accounts.vault import Vault
 from identity.cookies import SEEN, expired_session_cookie
-from identity.session import SessionView, end
+from identity.remembered_browser import forget_all
+from identity.session import SessionView, end, end_all
 from oidc.client import RegisteredClient, find_client
 from oidc.logout import Delivery, announce, deliveries_of
 from oidc.protocol.capabilities import FRONTCHANNEL_LOGOUT
@@ -49,11 +50,16 @@ async def conclude(
     asked: SignOutRequest,
     secure_cookies: bool,
     now: datetime,
+    *,
+    everywhere: bool = False,
 ) -> Response[Any]:
-    """End the session and lead on: at once where the service that asked was the only one and has proved to be it,
-    else to the page that says what became of each."""
+    """End the session, or with `everywhere` each one of the account, and lead on: at once where the service that asked
+    was the only one and has proved to be it, else to the page that says what became of each."""
     client, return_to = asked.client, _address(asked.decision.return_to)
     told = await _end(db, vault, session, client, now) if session else []
+    if session and everywhere:
+        await end_all(db, vault, session.account_id, "ended_by_citizen", now)
+        await forget_all(db, session.account_id)
     others = [one for one in told if client is None or one.client_id != client.client_id]
     has_frames = any([(await _told(db, provider, one)).frame for one in told])
     is_done = return_to is not None and asked.is_proved and not others
@@ -65,7 +71,7 @@ async def conclude(
             request, "signed_out.html", services=[], client=client, return_to=return_to, why="not_signed_in"
         )
     else:
-        ended = Ended(session.id, client.client_id if client else None, return_to, is_done)
+        ended = Ended(session.id, client.client_id if client else None, return_to, is_done, everywhere)
         response = see_other(f"/signed-out/{await keep(db, vault, ended, now)}")
     request.state[SEEN] = None
     response.cookies.append(expired_session_cookie(secure_cookies))
@@ -113,6 +119,7 @@ async def signed_out(
         client=await find_client(db, kept.client_id) if kept.client_id else None,
         return_to=kept.return_to,
         why="",
+        everywhere=kept.everywhere,
     )
     if kept.leads_on and kept.return_to is not None:
         # The frames need a moment; without them this would have been a redirect.

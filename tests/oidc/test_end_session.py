@@ -2,10 +2,16 @@
 
 import base64
 import json
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import func, select
 from town import FORM, Citizen, Shown, Town, claims_of
+
+from accounts.account import data_key_of
+from identity.remembered_browser import RememberedBrowser, remember
+from identity.session import Device
 
 pytestmark = pytest.mark.anyio
 
@@ -286,6 +292,35 @@ async def test_the_account_has_a_way_out_too(town: Town) -> None:
     assert "__Host-session" in answer.headers["set-cookie"]
     assert "__Host-session" not in ada.http.cookies
     assert (await ada.see(answer.headers["location"])).name == "signed-out"
+
+
+async def test_a_citizen_signs_out_everywhere_at_once(town: Town) -> None:
+    """R42: every session of theirs and nobody else's ends, in every service; no browser stays remembered."""
+    parks, taxes = await town.service(), await town.service("taxes")
+    ada, account_id = await town.citizen()
+    phone, eve = town.browser(), (await town.citizen(email="eve@example.org"))[0]
+    await phone.sign_in(account_id)
+    town.later(seconds=1)
+    await parks.enter(ada)
+    await taxes.enter(phone)
+    async with town.transaction() as db:
+        key = await data_key_of(db, town.vault, account_id)
+        await remember(db, key, account_id, b"a library's", Device("", ""), timedelta(days=1), town.clock.now())
+    page = await ada.see("/account/sessions")
+    page.action = "/sign-out"
+
+    ended = Shown(await ada.follow(await ada.press(page, "everywhere")))
+    await town.work()
+
+    assert ended.name == "signed-out"
+    assert "Everywhere else you are signed out too" in ended.text
+    assert [await is_signed_in(one) for one in (ada, phone, eve)] == [False, False, True]
+    assert {address for address, _ in town.outside.received} == {
+        "https://parks.example/logout",
+        "https://taxes.example/logout",
+    }
+    async with town.transaction() as db:
+        assert await db.scalar(select(func.count()).select_from(RememberedBrowser)) == 0
 
 
 async def test_another_site_cannot_sign_a_citizen_out(town: Town) -> None:
