@@ -16,6 +16,7 @@ from accounts.pages.page import N_, see_other
 from config.browser import Browsers, sender_of
 from config.dependencies import dependencies
 from config.house import TEMPLATE_FOLDERS, House
+from config.kept_form import KEPT, keeping
 from config.logging import logger
 from config.site import pages as site_pages
 from config.site.errors import error_page
@@ -152,6 +153,7 @@ def create_routes(house: House) -> Litestar:
         guards=[browsers.verify_form],
         before_request=browsers.remember,
         before_send=[browsers.send_cookie, *sender_of(states)],
+        after_exception=[keeping(house, browsers)],
         template_config=template_config(frame, TEMPLATE_FOLDERS),
         request_max_body_size=MAX_BODY,
         openapi_config=None,
@@ -175,6 +177,8 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
     """An expected "no": a sign-in first, or a page that says what happened and what to do."""
     if isinstance(refusal, SignInRequired | FreshSignInRequired):
         here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
+        if request.state.get(KEPT):
+            here += f"?{KEPT}=yes"
         fresh = "&fresh=1" if isinstance(refusal, FreshSignInRequired) else ""
         return see_other(f"/sign-in?return_to={quote(here, safe='')}{fresh}")
     # The route, not the address: some addresses hold a secret (R66).

@@ -13,10 +13,12 @@ from accounts.database import Transaction
 from accounts.errors import FreshSignInRequired, Refusal, SignInRequired
 from config.browser import Browsers
 from config.house import House
-from config.site.frame import language_of
+from config.kept_form import give_back
+from config.site.frame import LIMIT, language_of
 from config.transactions import transaction_of
 from identity.cookies import SEEN, session_cookie_name
 from identity.session import SessionView, find_session, is_due_for_touch, touch
+from identity.time_limit import limit_of
 from oidc.services import services_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -58,11 +60,20 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
             raise Refusal(f"account_{session.account_state}", status=403)
         if is_due_for_touch(session, policy.session, now):
             await touch(db, session, policy.session, now)
-        return Citizen(session.account_id, session.id, session.acr, session.amr, session.auth_time, session.locale)
+        request.state[LIMIT] = limit_of(session, policy.session, now)
+        found = Citizen(session.account_id, session.id, session.acr, session.amr, session.auth_time, session.locale)
+        await give_back(request, house, browsers, found, now)
+        return found
 
-    def fresh_citizen(citizen: NamedDependency[Citizen], now: NamedDependency[datetime]) -> FreshCitizen:
+    def fresh_citizen(
+        request: AnyRequest,
+        citizen: NamedDependency[Citizen],
+        session: NamedDependency[SessionView],
+        now: NamedDependency[datetime],
+    ) -> FreshCitizen:
         if now - citizen.auth_time > policy.session.fresh:
             raise FreshSignInRequired
+        request.state[LIMIT] = limit_of(session, policy.session, now, fresh=True)
         return FreshCitizen(
             citizen.account_id, citizen.session_id, citizen.acr, citizen.amr, citizen.auth_time, citizen.locale
         )

@@ -13,6 +13,11 @@ from accounts.errors import Refusal
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 64
+KEEPS = "keeps"
+"""Of a form's handler (`opt`): the fields whose words are kept where its citizen has to sign in again. Never one that
+takes a password, a code or a secret."""
+TYPED = "typed"
+"""Of a request's state: what was kept, by field, for the form it shows."""
 
 
 def N_(text: str) -> str:  # noqa: N802 - the marker's name is gettext's custom
@@ -72,6 +77,9 @@ def page(
     headers = {}
     if refusal is not None and refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)
+    kept: dict[str, str] = request.state.get(TYPED) or {}
+    if kept:
+        context["typed"] = {**context.get("typed", {}), **kept}
     return Template(
         template_name=template,
         context={"problems": problems, **context},

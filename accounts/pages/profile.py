@@ -12,9 +12,10 @@ from accounts.activity import record
 from accounts.citizen import Citizen
 from accounts.contact import contacts_of
 from accounts.database import Transaction
-from accounts.pages.page import form_of, page, see_other
+from accounts.pages.page import KEEPS, form_of, page, see_other
 from accounts.pages.profile_form import (
     ADDRESS,
+    BIRTHDATE,
     FIELDS,
     NAMES,
     address_lines,
@@ -75,7 +76,7 @@ async def name_form(
     return page(request, "profile_name.html", labels=FIELDS, typed=typed)
 
 
-@post(PROFILE + "/name")
+@post(PROFILE + "/name", opt={KEEPS: NAMES})
 async def change_name(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -104,7 +105,7 @@ async def birthdate_form(
     return page(request, "profile_birthdate.html", typed={f"birthdate-{part}": str(n) for part, n in parts.items()})
 
 
-@post(PROFILE + "/birth-date")
+@post(PROFILE + "/birth-date", opt={KEEPS: BIRTHDATE})
 async def change_birthdate(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -133,7 +134,7 @@ async def address_form(
     return page(request, "profile_address.html", labels=FIELDS, typed=typed)
 
 
-@post(PROFILE + "/address")
+@post(PROFILE + "/address", opt={KEEPS: ADDRESS})
 async def change_address(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -155,7 +156,7 @@ async def language_form(request: Request[Any, Any, Any], citizen: NamedDependenc
     return page(request, "profile_language.html", typed={"language": citizen.locale or ""})
 
 
-@post(PROFILE + "/language")
+@post(PROFILE + "/language", opt={KEEPS: ("language",)})
 async def change_language(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],

@@ -14,6 +14,7 @@ LONGEST = 200
 
 NAMES = ("name", "given_name", "middle_name", "family_name", "nickname")
 ADDRESS = ("street_address", "locality", "region", "postal_code", "country")
+BIRTHDATE = ("birthdate-day", "birthdate-month", "birthdate-year")
 FIELDS: dict[str, str] = {
     "name": N_("Full name"),
     "given_name": N_("First names"),

@@ -17,10 +17,13 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template.config import TemplateConfig
 from markupsafe import Markup
 
+from accounts.pages.page import TYPED
 from config.site.languages import COOKIE, DEFAULT, LANGUAGES, PARAMETER, Language, catalog_of, choose, quantity
 from config.site.static import Assets
 from config.site.theme import Theme
 
+LIMIT = "limit"
+"""Of a request's state: until when the form on its page can be sent, as `components.html` shows it."""
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -111,6 +114,8 @@ def _shared(frame: Frame, request: Request[Any, Any, Any]) -> dict[str, Any]:
         "navigation": frame.navigation,
         "here": request.url.path,
         "time_zone": request.state.get("time_zone") or frame.time_zone,
+        "limit": request.state.get(LIMIT),
+        "has_kept": bool(request.state.get(TYPED)),
         "problems": (),
         "typed": {},
     }

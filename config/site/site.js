@@ -25,4 +25,23 @@
     button.hidden = false;
     button.addEventListener("click", () => print());
   }
+  // A time limit is said two minutes before, so that it is read out then; staying signed in leaves the page as it is.
+  const say = (limit, place) => {
+    const link = limit.querySelector("a");
+    const timer = setTimeout(() => place.replaceChildren(limit), limit.dataset.seconds * 1000 - 120000);
+    link?.addEventListener("click", async (event) => {
+      event.preventDefault();
+      const answer = await (await fetch(link.href)).text();
+      const next = new DOMParser().parseFromString(answer, "text/html").querySelector("[data-seconds]");
+      if (!next) return open(link.href);
+      clearTimeout(timer);
+      place.replaceChildren(next);
+      say(next, place);
+    });
+  };
+  for (const limit of document.querySelectorAll("[data-seconds]")) {
+    const place = limit.parentElement;
+    limit.remove();
+    say(limit, place);
+  }
 })();

@@ -12,7 +12,7 @@ from litestar.response import Response, Template
 from accounts.contact import Kind
 from accounts.database import Transaction
 from accounts.errors import Refusal
-from accounts.pages.page import N_, Problem, form_of, page, see_other
+from accounts.pages.page import KEEPS, N_, Problem, form_of, page, see_other
 from accounts.store import Store
 from accounts.vault import Vault
 from identity.contact_change import Change, confirm, find, send_again, start
@@ -37,7 +37,7 @@ async def new_page(
     return _new(request, _kind(kind, identity_policy), {"replaces": request.query_params.get("replaces", "")})
 
 
-@post(CONTACTS + "/new/{kind:str}", dependencies=OWNER)
+@post(CONTACTS + "/new/{kind:str}", dependencies=OWNER, opt={KEEPS: (*FIELDS.values(), "replaces")})
 async def new_contact(
     request: Request[Any, Any, Any],
     kind: FromPath[str],
@@ -119,8 +119,11 @@ def _new(
         problems=[problem] if problem else (),
         refusal=refusal,
         kind=kind,
-        typed={"identifier": form.get("identifier", ""), "phone": form.get("phone", "")},
-        replaces=form.get("replaces", "")[:36],
+        typed={
+            "identifier": form.get("identifier", ""),
+            "phone": form.get("phone", ""),
+            "replaces": form.get("replaces", "")[:36],
+        },
     )
 
 

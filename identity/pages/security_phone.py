@@ -11,7 +11,7 @@ from accounts.account import data_key_of
 from accounts.contact import contacts_of
 from accounts.database import Transaction
 from accounts.errors import Refusal
-from accounts.pages.page import N_, Problem, form_of, page, see_other
+from accounts.pages.page import KEEPS, N_, Problem, form_of, page, see_other
 from accounts.vault import Vault
 from identity.own_authenticators import Owner, add_phone
 from identity.pages.at_account import OWNER, SECURITY, uuid_of
@@ -32,7 +32,7 @@ async def phone_page(
     return await _page(request, db, vault, owner, identity_policy)
 
 
-@post(PHONE, dependencies=OWNER)
+@post(PHONE, dependencies=OWNER, opt={KEEPS: ("phone",)})
 async def choose_phone(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],

@@ -94,6 +94,12 @@ async def list_sessions(
     )
 
 
+@get(SESSIONS + "/stay")
+async def stay(request: Request[Any, Any, Any], citizen: NamedDependency[Citizen]) -> Template:
+    """Asked for from a page whose time runs out, in another tab or by its script: being here moves the idle limit."""
+    return page(request, "sessions_stay.html")
+
+
 async def _remembered(
     db: Transaction, key: DataKey, citizen: Citizen, browser: Browser, now: datetime
 ) -> list[Remembered]:
@@ -140,4 +146,4 @@ async def end_sessions(
     return see_other(f"{SESSIONS}?ended=yes")
 
 
-handlers = [list_sessions, end_sessions]
+handlers = [list_sessions, stay, end_sessions]

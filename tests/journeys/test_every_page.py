@@ -341,6 +341,7 @@ async def the_account(eyes: Inspector) -> None:
             ("/account/services", "services"),
             ("/account/security", "security"),
             ("/account/history", "history"),
+            ("/account/sessions/stay", "sessions"),
             ("/account/sessions", "sessions"),
         ):
             await visitor.open(path)
