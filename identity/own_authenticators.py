@@ -45,12 +45,14 @@ async def verify_own_level(db: Transaction, citizen: Citizen, policy: IdentityPo
     return having
 
 
-async def add_app(db: Transaction, vault: Vault, owner: Owner, totp_id: UUID, code: str, now: datetime) -> None:
-    """Set up the offered app by its first code. Raises Refusal("code_wrong")."""
+async def add_app(
+    db: Transaction, vault: Vault, owner: Owner, totp_id: UUID, code: str, name: str, now: datetime
+) -> None:
+    """Set up the offered app by its first code, under a name of the citizen's. Raises Refusal("code_wrong")."""
     key = await data_key_of(db, vault, owner.citizen.account_id)
-    if not await totp.confirm(db, key, owner.citizen.account_id, totp_id, code, "", now):
+    if not await totp.confirm(db, key, owner.citizen.account_id, totp_id, code, name, now):
         raise Refusal("code_wrong")
-    await _changed(db, vault, owner, "authenticator_added", "totp", now)
+    await _changed(db, vault, owner, "authenticator_added", "totp", now, name)
 
 
 async def add_phone(db: Transaction, vault: Vault, owner: Owner, contact_id: UUID, now: datetime) -> bool:

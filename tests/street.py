@@ -137,6 +137,12 @@ class Street:
         found: list[dict[str, Any]] = self.ask("GET", f"/inbox?to={quote(address)}")
         return found
 
+    def not_me(self, address: str) -> str:
+        """The link in the newest notice that was sent there; it is the only one (R67)."""
+        notice = next(mail["text"] for mail in self.mail(address) if "/not-me/" in mail["text"])
+        [link] = re.findall(r"https?://\S+", notice)
+        return str(link)
+
     def from_elsewhere(self, path: str, **fields: str) -> dict[str, Any]:
         """What a kiosk is answered, which has no browser: it asks for a citizen who is somewhere else."""
         answer = httpx2.post(self.issuer + path, data={"scope": "openid email", **fields}, auth=("kiosk", KIOSK_SECRET))
@@ -372,6 +378,20 @@ class Visitor:
         await self.press()
         return codes
 
+    async def leave(self) -> None:
+        """Be signed out, as by a browser that was closed."""
+        await self.page.context.clear_cookies(name="session")
+
+    async def is_done(self, page: str) -> None:
+        """See on this page that what was asked for is done."""
+        await self.at(page)
+        assert await self.main.locator(".banner.success").count() == 1, await self.main.inner_text()
+
+    async def is_wrong(self, page: str) -> None:
+        """See on this page that something was wrong."""
+        await self.at(page)
+        assert await self.page.locator(".summary").count() == 1, await self.main.inner_text()
+
     async def agree(self) -> None:
         """The consent page."""
         await self.at("consent")
@@ -394,8 +414,8 @@ class Visitor:
 
     # Passkeys.
 
-    async def get_device(self) -> None:
-        """A device that has passkeys and knows its user by touch."""
+    async def get_device(self, **different: Any) -> None:
+        """A device that has passkeys and knows its user by touch; `different` are options of Chromium's."""
         devtools = await self.page.context.new_cdp_session(self.page)
         await devtools.send("WebAuthn.enable")
         added = await devtools.send(
@@ -410,6 +430,7 @@ class Visitor:
                     "automaticPresenceSimulation": True,
                     "defaultBackupEligibility": True,
                     "defaultBackupState": True,
+                    **different,
                 }
             },
         )

@@ -11,14 +11,14 @@ from accounts.account import data_key_of
 from accounts.contact import contacts_of
 from accounts.database import Transaction
 from accounts.errors import Refusal
-from accounts.pages.page import N_, Problem, form_of, page, see_other
+from accounts.pages.page import KEEPS, N_, Problem, form_of, page, see_other
 from accounts.vault import Vault
 from identity.own_authenticators import Owner, add_app
 from identity.pages.at_account import OWNER, SECURITY, uuid_of
 from identity.pages.problems import problem_of
 from identity.pages.totp_setup import app_setup
 from identity.policy import IdentityPolicy
-from identity.totp import offer
+from identity.totp import MAX_NAME, offer
 
 APP = SECURITY + "/app"
 
@@ -36,7 +36,7 @@ async def app_page(
     return await _page(request, db, vault, owner, identity_policy, now)
 
 
-@post(APP, dependencies=OWNER)
+@post(APP, dependencies=OWNER, opt={KEEPS: ("name",)})
 async def set_up_app(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
@@ -45,15 +45,16 @@ async def set_up_app(
     identity_policy: NamedDependency[IdentityPolicy],
     now: NamedDependency[datetime],
 ) -> Template | Response[bytes]:
-    """The app's first code."""
+    """The app's first code, and what its owner calls it."""
     form = await form_of(request)
+    name = " ".join(form.get("name", "").split())[:MAX_NAME]
     try:
         if not form.get("code", "").strip():
             problem = Problem("code", N_("Enter the code that the app shows"))
-            return await _page(request, db, vault, owner, identity_policy, now, problem)
-        await add_app(db, vault, owner, uuid_of(form.get("app", "")), form["code"], now)
+            return await _page(request, db, vault, owner, identity_policy, now, problem, name)
+        await add_app(db, vault, owner, uuid_of(form.get("app", "")), form["code"], name, now)
     except Refusal as refusal:
-        return await _page(request, db, vault, owner, identity_policy, now, problem_of(refusal, "code"))
+        return await _page(request, db, vault, owner, identity_policy, now, problem_of(refusal, "code"), name)
     return see_other(f"{SECURITY}?done=app")
 
 
@@ -65,6 +66,7 @@ async def _page(
     policy: IdentityPolicy,
     now: datetime,
     problem: Problem | None = None,
+    name: str = "",
 ) -> Template:
     account_id = owner.citizen.account_id
     key = await data_key_of(db, vault, account_id)
@@ -74,6 +76,7 @@ async def _page(
         request,
         "security_app.html",
         problems=[problem] if problem else (),
+        typed={"name": name},
         app=app_setup(await offer(db, key, account_id, now), label, policy.totp_issuer),
     )
 

@@ -63,15 +63,20 @@ async def test_a_passkey_of_each_kind(
 
 
 async def test_a_security_key_that_does_not_know_its_user(browser: Browser, street: Street) -> None:
-    """R20, R29: beside a password it counts, alone it does not; the page says so calmly and leads on."""
-    somebody, look = street.resident(), Look("ar", 320)
-    device = {**KEY, "hasUserVerification": False, "isUserVerified": False}
+    """R20, R29: beside a password it counts, from the first day; alone it does not, and the page says so calmly."""
+    email, look = street.newcomer(), Look("ar", 320)
+    device = {**KEY, "hasResidentKey": False, "hasUserVerification": False, "isUserVerified": False}
     async with visiting(browser, street, look) as visitor:
         await visitor.get_device(**device)
-        await at_settings(visitor, somebody, "/passkey")
+        await visitor.open("/register")
+        await visitor.confirm_address(email)
+        await visitor.write(password=PASSWORD)
+        await visitor.press()
+        await visitor.at("enrol")
         await visitor.tap()
-        await visitor.is_done("security")
+        await visitor.keep_codes()
         passkeys = await visitor.passkeys()
+        assert street.not_me(email)
 
     async with visiting(browser, street, look) as visitor:
         await visitor.get_device(**device)
@@ -80,12 +85,10 @@ async def test_a_security_key_that_does_not_know_its_user(browser: Browser, stre
         await visitor.take_over(passkeys)
         await visitor.main.locator("button[data-passkey]").click()
         await visitor.main.locator("form [role=status]:not(:empty)").wait_for()
-        await visitor.give_password(somebody.email)
+        await visitor.give_password(email)
         await visitor.at("second-factor")
         await visitor.tap()
         await visitor.at("security")
-        await visitor.put_device_away()
-        await remove(visitor, "passkey")
 
 
 async def test_no_password_at_all(browser: Browser, street: Street) -> None:

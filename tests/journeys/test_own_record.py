@@ -7,6 +7,8 @@ from street import EVERY_LOOK, Look, Street, visiting
 
 pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
+TYPED = "Augusta Ada King"
+
 
 @pytest.mark.parametrize("look", EVERY_LOOK, ids=str)
 async def test_withdrawing_kills_the_tokens_of_that_service_at_once_and_signs_out_there(
@@ -131,3 +133,49 @@ async def test_the_language_of_the_account_is_spoken_from_then_on(browser: Brows
         await visitor.page.locator('main[data-page="consent"]').wait_for()
         await visitor.press("allow")
         assert (await visitor.is_in(street.parks))["userinfo"]["locale"] == "ar"
+
+
+async def test_a_page_says_in_time_that_its_time_runs_out_and_can_be_given_more(
+    browser: Browser, street: Street
+) -> None:
+    """WCAG 2.2, 2.2.1: two minutes before, read out, and one click that leaves what is typed where it is."""
+    async with visiting(browser, street, Look("en", 320)) as visitor:
+        await visitor.page.clock.install()
+        await visitor.open("/account/profile/name")
+        await visitor.sign_in(street.resident())
+        await visitor.at("profile")
+        await visitor.write(name=TYPED)
+        said = visitor.main.locator("[role=status]")
+        assert await said.inner_text() == ""
+
+        street.later(28 * 60)
+        await visitor.page.clock.fast_forward("28:01")
+        await said.locator("text=Send this page before").wait_for()
+        before = await said.locator("time").get_attribute("datetime")
+        await said.locator("a").click()
+        await said.locator(f'time:not([datetime="{before}"])').wait_for()
+
+        assert await visitor.main.locator("[name=name]").input_value() == TYPED
+        street.later(10 * 60)
+        await visitor.press()
+        await visitor.at("profile")
+        await visitor.read(TYPED)
+
+
+async def test_what_was_typed_too_late_is_there_again_after_signing_in(browser: Browser, street: Street) -> None:
+    """Product: a citizen loses no typed input; without JavaScript the page says until when from the start."""
+    somebody = street.resident()
+    async with visiting(browser, street, Look("ar", 320, scripts=False)) as visitor:
+        await visitor.open("/account/profile/name")
+        await visitor.sign_in(somebody)
+        await visitor.at("profile")
+        assert await visitor.main.locator("[role=status] time").count() == 1
+        await visitor.write(name=TYPED)
+        street.later(31 * 60)
+        await visitor.press()
+        await visitor.sign_in(somebody)
+        await visitor.at("profile")
+        assert await visitor.main.locator("[name=name]").input_value() == TYPED
+        await visitor.press()
+        await visitor.at("profile")
+        assert TYPED in await visitor.main.inner_text()
