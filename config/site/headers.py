@@ -52,7 +52,8 @@ def with_headers(app: ASGIApp, policy: HeaderPolicy) -> ASGIApp:
             return
         bodiless = scope["method"] == "HEAD"
         if bodiless:
-            scope["method"] = "GET"
+            # A copy: the server reads its own to know that no body will follow.
+            scope = {**scope, "method": "GET"}
         held: list[Message] = []  # the start of a page, until its length is known
 
         async def framed_send(message: Message) -> None:

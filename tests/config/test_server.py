@@ -17,6 +17,7 @@ from simulated import IDENTITY, free_port, run
 
 from config import patience
 from config.server import AddressTaken, Running, listen
+from config.site.headers import HeaderPolicy, with_headers
 
 pytestmark = pytest.mark.anyio
 CLOSE = b"connection: close\r\n\r\n"
@@ -90,6 +91,21 @@ async def test_a_request_is_answered_and_says_nothing_of_the_server(served: Serv
 
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"server:" not in answer.lower()
+    assert answer.endswith(b"\r\n\r\n0")
+
+
+async def test_after_head_the_connection_goes_on(served: Served) -> None:
+    """RFC 9110 section 9.3.2, RFC 9112 section 6.3: no body follows, though its length is said; the server must know,
+    or it takes the answer for one that broke off and hangs up."""
+    await served.running.stop()
+    sockets = listen("localhost", 0)
+    await served.running.serve("the echo", with_headers(served.echo, HeaderPolicy()), sockets)
+    served.port = sockets[0].getsockname()[1]
+
+    answer = await served.say(head(b"\r\n", b"HEAD") + head(CLOSE))
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert answer.count(b"content-length: 1\r\n") == 2
     assert answer.endswith(b"\r\n\r\n0")
 
 
