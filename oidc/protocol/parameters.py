@@ -88,11 +88,11 @@ def read_form(
 
 
 def require_form_type(content_type: str | None) -> None:
-    """RFC 6749 section 3.2 and appendix B: a form, in UTF-8."""
+    """RFC 6749 section 3.2 and appendix B: a form, in UTF-8. A 400 like every `invalid_request` (section 5.2)."""
     media_type, _, rest = (content_type or "").partition(";")
     charset = rest.replace(" ", "").lower()
     if media_type.strip().lower() != FORM or charset not in {"", "charset=utf-8", 'charset="utf-8"'}:
-        raise ProtocolError(INVALID_REQUEST, f"The content type must be {FORM}.", status=415)
+        raise ProtocolError(INVALID_REQUEST, f"The content type must be {FORM}.")
 
 
 def refuse_repeats(parameters: Parameters) -> None:

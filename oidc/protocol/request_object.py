@@ -12,7 +12,7 @@ from joserfc.jwk import Key
 
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.client import Client
-from oidc.protocol.errors import INVALID_REQUEST_OBJECT, INVALID_REQUEST_URI, ProtocolError
+from oidc.protocol.errors import INVALID_REQUEST, INVALID_REQUEST_OBJECT, INVALID_REQUEST_URI, ProtocolError
 from oidc.protocol.jwt import (
     JwtKind,
     parse_jwt,
@@ -69,7 +69,10 @@ def registered_reference(parameters: Parameters, client: Client) -> str | None:
     """OpenID Connect Core section 6.2, R72: an object is fetched only from an address that the client registered, byte
     for byte. None where there is no such reference; clients that must push their requests have none."""
     reference = parameters.get("request_uri")
-    if client.is_fapi or "request" in parameters or reference not in client.metadata.request_uris:
+    if reference is not None and "request" in parameters:
+        # RFC 9101 section 5: never together; else the one that is not read would look as if it had been.
+        raise ProtocolError(INVALID_REQUEST, "The parameters request and request_uri cannot stand together.")
+    if client.is_fapi or reference not in client.metadata.request_uris:
         return None
     return reference
 

@@ -177,7 +177,7 @@ async def test_broken_utf8_and_large_bodies_are_refused_plainly(town: Town) -> N
 
     assert (broken.status_code, Shown(broken).name) == (400, "error")
     assert (large.status_code, Shown(large).name) == (413, "error")
-    assert (other.status_code, Shown(other).name) == (415, "error")
+    assert (other.status_code, Shown(other).name) == (400, "error")
 
 
 async def test_prompt_none_never_shows_a_page(town: Town) -> None:

@@ -96,6 +96,16 @@ async def test_an_object_that_breaks_a_rule_is_refused(town: Town, changes: dict
     assert direct["error"] == "invalid_request_object"
 
 
+async def test_an_object_and_a_reference_to_one_cannot_stand_together(town: Town) -> None:
+    """RFC 9101 section 5, OpenID Connect Core section 6.1: whether the address is registered or not."""
+    parks = await fapi(town)
+    reference = "https://plain.example/request.jwt"
+    plain = await town.service("plain", request_uris=[reference])
+    for service, request in ((parks.service, parks.object()), (plain, unsigned(plain.fields()))):
+        answer = await town.browser().get(service.address(request=request, request_uri=reference))
+        assert service.answer(answer)["error"] == "invalid_request", service.client_id
+
+
 async def test_a_broken_signature_is_refused(town: Town) -> None:
     """RFC 9101 section 6.2."""
     parks = await fapi(town)

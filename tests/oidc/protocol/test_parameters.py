@@ -122,7 +122,7 @@ def test_any_other_body_is_refused(content_type):
     """R12."""
     with pytest.raises(ProtocolError) as refused:
         read_form(b"a=b", content_type)
-    assert (refused.value.code, refused.value.status) == ("invalid_request", 415)
+    assert (refused.value.code, refused.value.status) == ("invalid_request", 400)
 
 
 def test_a_missing_parameter_is_named():

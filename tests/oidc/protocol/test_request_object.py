@@ -249,8 +249,15 @@ def test_an_object_is_fetched_only_from_a_registered_address(client):
     assert registered_reference(parameters_of({"request_uri": registered}), client) == registered
     for other in (registered.partition("#")[0], registered + "x", "https://elsewhere.example/request.jwt"):
         assert registered_reference(parameters_of({"request_uri": other}), client) is None
-    assert registered_reference(parameters_of({"request_uri": registered, "request": "x.y.z"}), client) is None
     assert registered_reference(parameters_of({"request_uri": registered}), pushing) is None
+
+
+@pytest.mark.parametrize("reference", ["https://parks.example/request.jwt", "https://elsewhere.example/request.jwt"])
+def test_an_object_and_a_reference_never_stand_together(client, reference):
+    """RFC 9101 section 5: nothing is fetched, and nothing passed over."""
+    with pytest.raises(ProtocolError) as refused:
+        registered_reference(parameters_of({"request_uri": reference, "request": "x.y.z"}), client)
+    assert refused.value.code == "invalid_request"
 
 
 def test_what_is_fetched_is_what_the_fragment_says():
