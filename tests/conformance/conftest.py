@@ -10,6 +10,7 @@ from simulated import simulator
 from conformance.clients import clients_told_at
 from conformance.kit import PEOPLE, Suite
 from conformance.modules import PLANS, module_of
+from conformance.site import Site, open_site
 
 SETTINGS = {
     "registration.mode": "open",
@@ -32,6 +33,13 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
         clients = clients_told_at(ear)
         with simulator(tmp_path_factory.mktemp("suite"), *options, people=PEOPLE, clients=clients) as running:
             yield Suite(running, clients, ear)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """What a relying party publishes."""
+    with open_site() as opened:
+        yield opened
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -366,6 +366,20 @@ def check_id_token(party: Party, tokens: Claims, nonce: str | None) -> Claims:
     return claims
 
 
+def check_refreshed(party: Party, answer: httpx2.Response, first: SignedIn) -> Claims:
+    """Another access token that works; where there is an ID token, it says the same (OpenID Connect Core 12.2)."""
+    again = check_tokens(answer)
+    assert again["access_token"] != first.tokens["access_token"]
+    assert VSCHAR.fullmatch(again.get("refresh_token", ""))
+    assert entropy_of(again.get("refresh_token") or first.tokens["refresh_token"]) >= 128
+    if "id_token" in again:
+        claims = check_id_token(party, again, None)
+        kept = ("iss", "sub", "aud", "auth_time", "azp")
+        assert {name: claims.get(name) for name in kept} == {name: first.claims.get(name) for name in kept}
+        assert claims["iat"] >= first.claims["iat"]
+    return again
+
+
 def check_userinfo(answer: httpx2.Response, sub: str) -> Claims:
     """Sections 5.3.2 and 5.1: the same `sub`, standard claims in their types, nothing empty, nothing null."""
     assert answer.status_code == 200, answer.text

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from joserfc.jwk import RSAKey
 from simulated import header_of
 
 from conformance.kit import (
@@ -20,6 +21,7 @@ from conformance.kit import (
     unsigned,
 )
 from conformance.modules import BASIC
+from conformance.site import Site, by_reference
 
 PLANS = (BASIC,)
 
@@ -280,10 +282,13 @@ def test_oidcc_server_client_secret_post(suite: Suite) -> None:
     party.about(party.sign_in(suite.browser()))
 
 
-def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(suite: Suite, party: Party) -> None:
-    """Section 6.2: not offered, so refused by its name and never ignored."""
-    asked = party.request(request_uri="https://suite.example.org/requests/one.jwt")
+def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(
+    suite: Suite, party: Party, site: Site
+) -> None:
+    """Section 6.2: supported, for an address that the client registered; another is refused by its name."""
     assert suite.metadata["require_request_uri_registration"] is True
+    by_reference(suite, site, RSAKey.generate_key(2048, {"kid": "requests", "use": "sig"}), "none")
+    asked = party.request(request_uri="https://suite.example.org/requests/one.jwt")
 
     end = party.come(suite.browser(), asked)
 

@@ -1,5 +1,6 @@
 """The message signing plan: `private_key_jwt`, PAR with signed requests, DPoP, JARM."""
 
+import base64
 import json
 from typing import Any
 
@@ -16,9 +17,11 @@ from conformance.kit import (
     check_code,
     check_error,
     check_page,
+    check_refreshed,
     check_token_error,
     check_tokens,
     check_userinfo,
+    segment,
 )
 from conformance.modules import SIGNING
 
@@ -407,6 +410,14 @@ def test_fapi2_security_profile_final_ensure_client_assertion_with_no_sub_fails(
     asserted(party, person, party.proof(sub=None))
 
 
+def without_alg(proof: str) -> str:
+    """The same proof with a header that names no algorithm."""
+    head, body, signature = proof.split(".")
+    header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    del header["alg"]
+    return f"{segment(json.dumps(header).encode())}.{body}.{signature}"
+
+
 def test_fapi2_security_profile_final_dpop_negative_tests(party: Fapi, person: Browser) -> None:
     """RFC 9449 sections 4.1 to 4.3, 7.1 and 7.2, at the resource; and the algorithms at the token endpoint."""
     token = party.fapi_sign_in(person).tokens["access_token"]
@@ -421,6 +432,7 @@ def test_fapi2_security_profile_final_dpop_negative_tests(party: Fapi, person: B
     wrong = {
         "not a JWT": f"{head}{body}{signature}",
         "no typ": proof(header={"typ": None}),
+        "no alg": without_alg(proof()),
         "wrong typ": proof(header={"typ": "JWT"}),
         "no jwk": proof(header={"jwk": None}),
         "private jwk": proof(header={"jwk": party.proof_key.as_dict(private=True)}),
@@ -443,14 +455,18 @@ def test_fapi2_security_profile_final_dpop_negative_tests(party: Fapi, person: B
     for name, bad in wrong.items():
         assert party.resource(token, bad).status_code in (400, 401), name
     two = [("authorization", f"DPoP {token}"), ("dpop", proof()), ("dpop", proof())]
+    capitals = {"authorization": f"DPoP {token}", "DPOP": proof()}
+    assert party.suite.http.get(here, headers=capitals).status_code == 200
     assert party.suite.http.get(here, headers=two).status_code in (400, 401)
     assert party.resource(token, proof(), scheme="Bearer").status_code in (400, 401)
+    assert party.resource(token, None).status_code in (400, 401)
+    assert party.resource(token, None, scheme="Bearer").status_code in (400, 401)
     right = {
         "query and fragment in htu": proof(htu=f"{here}?query=value#fragment"),
         "more claims": proof(header={"extra": "header"}, extra="claim"),
         "scheme and host in capitals": proof(htu=here.replace("http://localhost", "HTTP://LOCALHOST")),
     }
-    for name, fine in right.items():
+    for name, fine in {**right, "a correct one still works": proof()}.items():
         assert party.resource(token, fine).status_code == 200, name
 
     _, code = party.fapi_code(person)
@@ -460,18 +476,24 @@ def test_fapi2_security_profile_final_dpop_negative_tests(party: Fapi, person: B
 
 def test_fapi2_security_profile_final_refresh_token(party: Fapi, second: Fapi, person: Browser, suite: Suite) -> None:
     """Bound to client and key; the ID token of a refresh says the same (OpenID Connect Core section 12.2)."""
-    first = party.fapi_sign_in(person, scope="openid offline_access", prompt="consent")
-    kept = first.tokens["refresh_token"]
-    suite.later(1)
-
-    again = check_tokens(party.refresh(kept))
-
-    assert again.get("refresh_token", kept) == kept, "no rotation for clients that hold a key (section 5.3.2.1)"
-    assert party.resource(again["access_token"]).status_code == 200
+    signed = []
+    for client in (party, second):
+        first = client.fapi_sign_in(person, scope="openid offline_access", prompt="consent")
+        kept = first.tokens["refresh_token"]
+        suite.later(1)
+        # The token is bound to a client that authenticates, not to a key of its (RFC 9449 section 5).
+        client.proof_key = ECKey.generate_key("P-256")
+        again = check_refreshed(client, client.refresh(kept, scope="openid offline_access"), first)
+        assert again["token_type"].lower() == "dpop"
+        assert again.get("refresh_token", kept) == kept, "no rotation for clients that hold a key (section 5.3.2.1)"
+        assert client.resource(again["access_token"]).status_code == 200
+        signed.append((kept, again["access_token"]))
+    (kept, _), (of_second, access_of_second) = signed
     check_token_error(party.refresh(kept, None), *PROOF_REFUSED)
     check_token_error(party.refresh(kept, party.dpop("token_endpoint"), **party.proof(OTHER)), "invalid_client")
-    check_token_error(second.refresh(kept), "invalid_grant")
-    check_tokens(party.refresh(kept))
+    assert party.resource(access_of_second).status_code == 401, "the second client's access token with our key"
+    check_token_error(party.refresh(of_second), "invalid_grant")
+    check_tokens(second.refresh(of_second))
 
 
 def test_fapi2_security_profile_final_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(
