@@ -10,8 +10,12 @@ from town import ISSUER, Shown, Town
 
 from accounts.account import data_key_of
 from accounts.contact import add_contact
+from config.house import TEMPLATE_FOLDERS
+from config.site.languages import catalog_of
 from identity import notice
+from identity.credential_change import NOTICES
 from identity.notice import Detail, find_notice
+from identity.pages.not_me import EVENTS
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +48,43 @@ async def test_a_new_browser_is_announced_once_and_the_first_one_of_a_new_accoun
     await town.work()
 
     assert len(town.post.sent) == 1
+
+
+def test_every_notice_ends_with_its_one_link_and_the_page_behind_it_knows_what_happened():
+    """R67: whoever adds an event of which citizens are told adds its words in both places."""
+    notices = {
+        path.stem: text
+        for folder in TEMPLATE_FOLDERS
+        for path in (folder / "messages").glob("*.txt")
+        if "messages/notice_end.txt" in (text := path.read_text("utf-8"))
+    }
+
+    assert set(notices) == set(EVENTS)
+    assert set(NOTICES.values()) <= set(EVENTS)
+    for name, text in notices.items():
+        assert "site" not in re.findall(r"{{ *(\w+)", text), f"{name} has a link of its own"
+        assert "://" not in text, name
+
+
+async def test_every_contact_hears_in_the_citizens_own_language(town):
+    """R67: whatever language the browser has that set it off."""
+    ada, first, second = await resident(town, locale="cy"), town.browser(), town.browser()
+    async with town.transaction() as db:
+        key = await data_key_of(db, town.vault, ada.account_id)
+        for kind, value in (("email", "ada@work.example"), ("phone", "+442079460123")):
+            await add_contact(db, town.vault, key, ada.account_id, kind, value, town.clock.now(), verified=True)
+    second.http.headers["accept-language"] = "fr"
+    await sign_in(town, first, ada)
+    await sign_in(town, second, ada)
+
+    await town.work()
+
+    assert {message.to for message in town.post.sent} == {ada.email, "ada@work.example", "+442079460123"}
+    assert {message.language for message in town.post.sent} == {"cy"}
+    said = catalog_of("cy").gettext("A new browser signed in to your account")
+    assert said != "A new browser signed in to your account"
+    assert {message.subject for message in town.post.sent} == {said}
+    assert len({link_in(message) for message in town.post.sent}) == 1
 
 
 async def test_opening_the_link_changes_nothing_and_its_button_ends_everything(town):
