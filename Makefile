@@ -1,5 +1,5 @@
 # Every target is one command that also works without make.
-.PHONY: install demo test check bench timing walks messages
+.PHONY: install demo test check bench timing stuffing walks messages
 
 install:
 	python3 .ci/setup.py install
@@ -18,6 +18,9 @@ bench:
 
 timing:
 	python3 .ci/setup.py timing
+
+stuffing:
+	python3 .ci/setup.py stuffing
 
 walks:
 	python3 .ci/setup.py walks

@@ -25,6 +25,7 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
   check      install, then run every check over the code, or those named
   bench      install, then measure the CPU time of each operation
   timing     install, then measure whether answers or their time tell which addresses have an account
+  stuffing   install, then let machines try leaked passwords, and count what they and citizens got
   walks      install, then walk through the pages at random: `walks COUNT`
   migration  write the next migration from what the tables lack: `migration SLUG`
   messages   bring the translators' files up to date with the texts in code and templates
@@ -84,6 +85,11 @@ def bench(arguments: Sequence[str]) -> None:
 def timing(arguments: Sequence[str]) -> None:
     """Measure for some twenty minutes; `--samples=300` for a first look."""
     _long_command("timing", arguments)
+
+
+def stuffing(arguments: Sequence[str]) -> None:
+    """Two minutes of simulated attack; not a test, because it has figures for an answer."""
+    _long_command("stuffing", arguments)
 
 
 def walks(arguments: Sequence[str]) -> None:
@@ -156,6 +162,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "check": check,
     "bench": bench,
     "timing": timing,
+    "stuffing": stuffing,
     "walks": walks,
     "messages": messages,
     "migration": migration,

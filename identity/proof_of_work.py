@@ -1,7 +1,7 @@
 """Work under attack: a page's ticket is good for one guess, once its browser has worked for it or waited (R28).
 
 The work is invisible: a number whose SHA-256 with the ticket begins with so many zero bits. A browser without scripts
-waits instead, in a queue of its neighbourhood. Tickets are kept nowhere until they are spent.
+waits instead, in a queue of its neighbourhood. Tickets are kept nowhere until they are spent (deploy/decisions/0015).
 """
 
 import hashlib
@@ -19,10 +19,11 @@ LIFETIME = timedelta(minutes=10)
 """Of a ticket; of one with a turn, from that turn on."""
 MOST_MORE = 5
 """Bits beyond the first ones."""
-SPACING = 1.0
-"""Seconds between two turns of one neighbourhood."""
+SPACING = 10
+"""Seconds between two turns of one neighbourhood: machines that wait get six guesses in a minute for all of a network,
+however many they are."""
 LONGEST = 600
-"""Nobody waits longer, whoever else is in the queue."""
+"""Seconds: nobody waits longer for a turn. Who would have to is told to come again then."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -62,11 +63,12 @@ def new_ticket(vault: Vault, bound_to: bytes, bits: int, now: datetime, turn: in
 async def queue(
     store: Store, vault: Vault, bound_to: bytes, bits: int, place: str, wait: timedelta, now: datetime
 ) -> Ticket:
-    """A ticket with a turn: `wait` from now, later by a second for each other one that `place` was given lately."""
+    """A ticket with a turn: `wait` from now, later for each other one that `place` was given lately; without one where
+    the queue is too long. It is good for work in any case."""
     key = "turns:" + vault.mac("proof_of_work.place", place.encode())[:16].hex()
     others = await store.hit(key, LONGEST, now) - 1
-    after = min(wait.total_seconds() + others * SPACING, LONGEST)
-    return new_ticket(vault, bound_to, bits, now, int(now.timestamp() + after) + 1)
+    after = wait.total_seconds() + others * SPACING
+    return new_ticket(vault, bound_to, bits, now, 0 if after > LONGEST else int(now.timestamp() + after) + 1)
 
 
 def read_ticket(vault: Vault, shown: Shown, now: datetime) -> Ticket | None:

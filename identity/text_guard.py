@@ -51,6 +51,6 @@ async def take_message(
     throttle.permitted(await throttle.take(db, store, vault, "message", subject, address, attempts, now))
     limits = ((number[:-3], policy.per_range), ("+" + country, policy.per_country), ("everyone", policy.everyone))
     windows = [Window(f"texts to {place}", limit, HOUR) for place, limit in limits]
-    counted = await count(db, store, vault, windows, now)
-    if counted.waiting is not None:
-        raise Refusal("too_many_attempts", status=429, retry_after=counted.waiting)
+    waiting = await count(db, store, vault, windows, now)
+    if waiting is not None:
+        raise Refusal("too_many_attempts", status=429, retry_after=waiting)

@@ -17,7 +17,7 @@ from identity import proof_of_work
 from identity.proof_of_work import Shown
 from identity.throttle_policy import Budget, ThrottlePolicy, is_of_authenticator
 from identity.throttle_row import Throttle
-from identity.window import Window, count
+from identity.window import Window, count, fullest
 
 WINDOW_SECONDS = 600
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
@@ -86,13 +86,8 @@ async def take(
     counted over all its addresses, unseen. `is_known`: the account has signed in in this browser before: no stranger
     uses up its attempts, and no window is closed to it. `shown`: the ticket of a page that asks for work under attack.
     """
-    if not is_known:
-        counted = await count(db, store, vault, windows(address, policy), now)
-        if counted.waiting is not None:
-            return LockedOut(counted.waiting)
-        costs_work = shown is not None and policy.proof_bits and counted.heat >= policy.proof_from
-        if shown and costs_work and (waiting := await proof_of_work.spend(store, vault, shown, now)) is not None:
-            return Slowed(waiting)
+    if not is_known and (hindered := await _hindered(db, store, vault, address, policy, now, shown)) is not None:
+        return hindered
     key, most = key_of(vault, budget, subject, is_known, now), policy.most(budget, is_known=is_known)
     failures = await _counted(db, key, most, budget, policy, now)
     if failures is None:
@@ -105,6 +100,43 @@ async def take(
     together = (await db.execute(_count_alone(db.dialect), {"of": unseen, "most": most, "at": now})).rows
     await db.commit()
     return Permitted((key, unseen), failures, is_void=not together)
+
+
+async def _hindered(
+    db: Transaction,
+    store: Store,
+    vault: Vault,
+    address: str,
+    policy: ThrottlePolicy,
+    now: datetime,
+    shown: Shown | None,
+) -> LockedOut | Slowed | None:
+    """What keeps a stranger's attempt from being judged. One that was not paid for keeps the heat up, but uses up the
+    window of its own address alone: else a crowd that never pays would close the wider ones to everybody who does."""
+    waiting = None
+    if shown is not None and await heat_of(db, vault, address, policy, now) >= policy.proof_from:
+        waiting = await proof_of_work.spend(store, vault, shown, now)
+    own, *wider = windows(address, policy)
+    full = await count(db, store, vault, [own] if waiting is not None else [own, *wider], now)
+    if full is not None:
+        return LockedOut(full)
+    if waiting is None:
+        return None
+    await count(db, store, vault, [_unpaid(window) for window in wider], now)
+    return Slowed(waiting)
+
+
+async def heat_of(db: Transaction, vault: Vault, address: str, policy: ThrottlePolicy, now: datetime) -> float:
+    """How hot it is around an address: how full its wider windows are, by attempts that were judged or by such as were
+    not paid for. One busy address is no attack. Below 0 where nothing ever costs work."""
+    if not policy.proof_bits:
+        return -1.0
+    _, *wider = windows(address, policy)
+    return await fullest(db, vault, [*wider, *map(_unpaid, wider)], now)
+
+
+def _unpaid(window: Window) -> Window:
+    return Window("unpaid " + window.place, window.limit, window.seconds)
 
 
 async def _counted(

@@ -1,4 +1,4 @@
-"""How guessing is slowed and where it ends: the numbers, in one frozen value (R26, R28)."""
+"""How guessing is slowed and where it ends: the numbers, in one frozen value (R26, R28; deploy/decisions/0014)."""
 
 from datetime import timedelta
 from typing import Literal

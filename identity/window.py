@@ -42,53 +42,34 @@ class Window(msgspec.Struct, frozen=True):
         return self.seconds - int(now.timestamp()) % self.seconds
 
 
-class Counted(msgspec.Struct, frozen=True):
-    """`waiting`: seconds until the place that is full may try again, None where none is; `heat` as in `heat_of`."""
-
-    waiting: int | None
-    heat: float
-
-
-async def count(db: Transaction, store: Store, vault: Vault, windows: Sequence[Window], now: datetime) -> Counted:
-    """Count one attempt in each window, the narrowest first, up to the first that is full. Call it before the request's
-    first write."""
-    floors = await _floors(db, vault, windows, now)
-    heat = _heat(vault, windows, floors, now)
+async def count(db: Transaction, store: Store, vault: Vault, windows: Sequence[Window], now: datetime) -> int | None:
+    """Count one attempt in each window, the narrowest first, up to the first that is full: the seconds until that one
+    is over, None where none is full. Call it before the request's first write."""
+    written = await counts_of(db, [_key(vault, window, 0, now) for window in windows])
     for window in windows:
         key = _key(vault, window, 0, now)
         # Keyed: the store keeps no address that could be read.
         total = await store.hit("throttle:" + key[:16].hex(), window.seconds, now)
-        floor = floors.get(key, 0)
+        floor = written.get(key, 0)
         if total % window.step == 0 and floor <= window.limit:
             floor = await _write(db, key, window, now)
         if max(total, floor + total % window.step) > window.limit:
-            return Counted(window.left(now), heat)
-    return Counted(None, heat)
+            return window.left(now)
+    return None
 
 
-async def heat_of(db: Transaction, vault: Vault, windows: Sequence[Window], now: datetime) -> float:
-    """How full the fullest of the wider places is or was in the window before, 1 at its limit; counts nothing. It moves
-    with what is written down, in tenths, so that a page and the form it becomes see the same. The narrowest place is
-    left out: one busy address is no attack."""
-    return _heat(vault, windows, await _floors(db, vault, windows, now), now)
-
-
-def _heat(vault: Vault, windows: Sequence[Window], floors: dict[bytes, int], now: datetime) -> float:
-    ages = ((window, age) for window in windows[1:] for age in (0, 1))
-    return max(
-        (floors.get(_key(vault, window, age, now), 0) / max(window.limit, 1) for window, age in ages), default=0.0
-    )
+async def fullest(db: Transaction, vault: Vault, windows: Sequence[Window], now: datetime) -> float:
+    """How full the fullest of these places is, or was in the window before, 1 at its limit; counts nothing. It moves
+    with what is written down, in tenths, so that a page and the form it becomes see the same."""
+    keys = {_key(vault, window, age, now): max(window.limit, 1) for window in windows for age in (0, 1)}
+    written = await counts_of(db, list(keys))
+    return max((attempts / keys[key] for key, attempts in written.items()), default=0.0)
 
 
 def _key(vault: Vault, window: Window, age: int, now: datetime) -> bytes:
     """Of this window (age 0) or the one before (1)."""
     number = window.number(now) - age
     return vault.mac("throttle.window", f"{window.place} {window.seconds} {number}".encode())
-
-
-async def _floors(db: Transaction, vault: Vault, windows: Sequence[Window], now: datetime) -> dict[bytes, int]:
-    keys = [_key(vault, window, age, now) for window in windows for age in (0, 1)]
-    return await counts_of(db, keys)
 
 
 async def _write(db: Transaction, key: bytes, window: Window, now: datetime) -> int:

@@ -44,6 +44,7 @@ WAITS: tuple[tuple[int, str], ...] = (
 
 
 SLOWED = N_("Many people are trying to sign in just now. Wait %(seconds)s seconds, then press the button again.")
+SLOWED_LONG = N_("Many people are trying to sign in just now. Wait %(minutes)s minutes, then press the button again.")
 
 
 def problem_of(refusal: Refusal, field: str) -> Problem:
@@ -55,5 +56,7 @@ def problem_of(refusal: Refusal, field: str) -> Problem:
     if refusal.reason == "too_many_attempts":
         return Problem(field, next(words for seconds, words in WAITS if wait <= seconds))
     if refusal.reason == "slowed":  # nothing is wrong with what was typed
+        if wait > 90:
+            return Problem("", SLOWED_LONG, {"minutes": str(-(-wait // 60))})
         return Problem("", SLOWED, {"seconds": str(5 * max(1, -(-wait // 5)))})
     return Problem(field, WORDS[refusal.reason])

@@ -18,7 +18,7 @@ from identity.pages.problems import problem_of
 from identity.pages.ticket import ticket_for
 from identity.passkey_assertion import authentication_options
 from identity.password import Hasher
-from identity.proof_of_work import Shown
+from identity.proof_of_work import LONGEST, Shown
 from identity.sign_in import Onward, begin
 from identity.sign_in_completion import completed_just_now
 from identity.sign_in_proofs import Typed, prove_password
@@ -127,7 +127,7 @@ async def first_page(
     ticket = await ticket_for(here, bound_to, sent, refusal)
     if refusal is not None:
         if refusal.reason == "slowed" and ticket is not None:
-            refusal = Refusal("slowed", status=429, retry_after=ticket.left(here.now))
+            refusal = Refusal("slowed", status=429, retry_after=ticket.left(here.now) or LONGEST)
         problems = [problem_of(refusal, "identifier")]
     if typed is not None:
         identifier = typed.identifier

@@ -80,7 +80,7 @@ async def test_a_wrong_password_costs_the_ticket_and_the_next_one_has_its_turn(t
     assert wrong.hidden["ticket"] != page.hidden["ticket"]
     assert (await type_in(browser, page, ada.email)).status_code == 429, "spent"
 
-    town.later(seconds=21)
+    town.later(seconds=31)
     assert (await type_in(browser, wrong, ada.email)).status_code == 303
 
 

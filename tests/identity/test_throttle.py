@@ -16,7 +16,6 @@ from identity.proof_of_work import Shown, new_ticket
 from identity.throttle import LockedOut, Permitted, Slowed
 from identity.throttle_policy import SHARES, ThrottlePolicy
 from identity.throttle_row import Throttle, forget
-from identity.window import heat_of
 
 pytestmark = pytest.mark.anyio
 SUBJECT = b"s" * 32
@@ -294,11 +293,29 @@ async def test_under_attack_a_stranger_pays_and_a_known_browser_does_not(db, vau
 
 
 async def test_what_was_not_paid_for_is_not_counted_against_the_account(db, take):
-    """R26: the flood of unpaid guesses uses up its own windows, and nobody's attempts."""
+    """R26: nor does it close the windows of those who pay; its own address's it does."""
     await hot(take, db, NEIGHBOURS)
-    for _ in range(5):
-        assert isinstance(await take(db, subject=b"v" * 32, policy=NEIGHBOURS, shown=Shown(b"b")), Slowed)
-    assert (await take(db, subject=b"v" * 32, policy=NEIGHBOURS)).failures == 1
+    flood = [
+        await take(db, subject=b"v" * 32, policy=NEIGHBOURS, address=f"203.0.113.{n % 20}", shown=Shown(b"b"))
+        for n in range(400)
+    ]
+    assert sum(isinstance(answer, Slowed) for answer in flood) == 20 * (NEIGHBOURS.per_address - 1)
+    assert not any(isinstance(answer, Permitted) for answer in flood)
+
+    honest = await take(db, subject=b"v" * 32, policy=NEIGHBOURS, address="203.0.113.99")
+    assert isinstance(honest, Permitted)
+    assert honest.failures == 1
+
+
+async def test_who_never_pays_keeps_the_heat_up(db, vault, take, now):
+    """R28: else every third window would be free again."""
+    await hot(take, db, NEIGHBOURS)
+    for window in range(1, 4):
+        at = now + window * timedelta(minutes=10)
+        for n in range(NEIGHBOURS.per_prefix):
+            address = f"203.0.113.{n % 20}"
+            assert isinstance(await take(db, policy=NEIGHBOURS, at=at, address=address, shown=Shown(b"b")), Slowed)
+    assert await throttle.heat_of(db, vault, "203.0.113.9", NEIGHBOURS, at) >= NEIGHBOURS.proof_from
 
 
 async def test_an_attack_is_felt_for_one_more_window_and_then_is_over(db, vault, take, now):
@@ -306,7 +323,7 @@ async def test_an_attack_is_felt_for_one_more_window_and_then_is_over(db, vault,
     ten_minutes = timedelta(minutes=10)
 
     async def heat(at, address="203.0.113.99"):
-        return await heat_of(db, vault, throttle.windows(address, NEIGHBOURS), at)
+        return await throttle.heat_of(db, vault, address, NEIGHBOURS, at)
 
     for _ in range(NEIGHBOURS.per_address + 5):
         await take(db, policy=NEIGHBOURS)

@@ -94,7 +94,7 @@ async def test_a_script_that_does_not_arrive_leaves_the_slower_way(browser: Brow
         await visitor.enter(street.parks)
         await visitor.give_password(somebody.email)
         await visitor.at("sign-in")
-        await visitor.read("Wait 25 seconds, then press the button again.")
+        await visitor.read("Many people are trying to sign in just now. Wait", "seconds, then press the button again.")
         found = await Axe().run(visitor.page, options={"resultTypes": ["violations"]})
         assert not found.response["violations"]
 
@@ -113,10 +113,10 @@ async def test_without_scripts_waiting_is_enough(browser: Browser, street: Stree
         await visitor.give_password(somebody.email)
         await visitor.at("sign-in")
         assert visitor.documents[-1][0] == 429
-        await visitor.read("Many people are trying to sign in just now. Wait 25 seconds, then press the button again.")
+        await visitor.read("Many people are trying to sign in just now. Wait", "seconds, then press the button again.")
         assert await visitor.main.locator('[name="identifier"]').input_value() == somebody.email
         await keep(visitor, "wait")
 
-        street.later(25)  # as the page says
+        street.later(75)  # others here are before
         await visitor.sign_in(somebody)
         await visitor.at("consent")
