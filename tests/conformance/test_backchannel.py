@@ -1,6 +1,6 @@
 """Back-channel logout."""
 
-from conformance.kit import GONE, Suite, check_jwt
+from conformance.kit import GONE, Suite, check_error, check_jwt
 from conformance.modules import BACKCHANNEL
 
 PLANS = (BACKCHANNEL,)
@@ -15,7 +15,7 @@ def test_oidcc_backchannel_logout_discovery_endpoint_verification(suite: Suite) 
 
 
 def test_oidcc_backchannel_rp_initiated_logout(suite: Suite) -> None:
-    """Sections 2.4 and 2.5: a signed logout token arrives, and the person comes back with `state`."""
+    """Sections 2.4 and 2.5: a signed logout token arrives, the person comes back with `state`, and is signed out."""
     party, browser = suite.known("told"), suite.browser()
     signed_in = party.sign_in(browser)
     hint = {"id_token_hint": signed_in.tokens["id_token"], "post_logout_redirect_uri": GONE, "state": "bye"}
@@ -35,3 +35,5 @@ def test_oidcc_backchannel_rp_initiated_logout(suite: Suite) -> None:
     assert claims["jti"]
     assert abs(suite.now() - claims["iat"]) < 60
     assert 0 < claims["exp"] - claims["iat"] <= 120
+    asked = party.request(prompt="none")
+    check_error(party.come(browser, asked), asked, suite.issuer, "login_required", "interaction_required")

@@ -10,6 +10,7 @@ from joserfc.jwk import ECKey
 from conformance.clients import RSA
 from conformance.fapi import REFUSED_OBJECT, Fapi, check_refused_object, fapi
 from conformance.kit import (
+    OF_SCOPE,
     PROFILE,
     Browser,
     End,
@@ -71,14 +72,27 @@ def test_fapi2_security_profile_final_discovery_end_point_verification(suite: Su
 
 
 def test_fapi2_security_profile_final_happy_flow(suite: Suite, party: Fapi, second: Fapi, person: Browser) -> None:
-    """Both clients; and the token of one opens nothing with the proof of the other."""
-    subjects = []
-    for client in (party, second):
-        signed_in = client.fapi_sign_in(person)
-        claims = check_userinfo(client.resource(signed_in.tokens["access_token"]), signed_in.claims["sub"])
-        subjects.append(claims["sub"])
+    """Both clients, the second with a nonce of 43 characters and `dpop_jkt` alone; nothing in the ID token that nobody
+    asked for; a token in the address opens nothing, nor one client's with the proof of the other; what the client would
+    like to read changes nothing. The suite's checks of TLS are for whoever ends it: the simulator speaks plain http."""
+    first = party.fapi_sign_in(person)
+    signed_in = second.fapi_sign_in(person, nonce="n" * 43, dpop_jkt=second.proof_key.thumbprint())
+    for client, one in ((party, first), (second, signed_in)):
+        check_userinfo(client.resource(one.tokens["access_token"]), one.claims["sub"])
+        assert not set().union(*OF_SCOPE.values()) & one.claims.keys()
     other = party.dpop("userinfo_endpoint", "GET", signed_in.tokens["access_token"])
     assert second.resource(signed_in.tokens["access_token"], other).status_code == 401
+
+    here, token = suite.metadata["userinfo_endpoint"], first.tokens["access_token"]
+    in_the_address = {
+        "params": {"access_token": token},
+        "headers": {"dpop": party.dpop("userinfo_endpoint", "GET", token)},
+    }
+    assert 400 <= suite.http.get(here, **in_the_address).status_code < 500
+    for accept in ("application/json;charset=UTF-8", "application/json, application/*+json, */*"):
+        proof = party.dpop("userinfo_endpoint", "GET", token)
+        headers = {"authorization": f"DPoP {token}", "dpop": proof, "accept": accept}
+        check_userinfo(suite.http.get(here, headers=headers), first.claims["sub"])
 
 
 def test_fapi2_security_profile_final_user_rejects_authentication(
