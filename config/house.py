@@ -7,6 +7,7 @@ from importlib.resources import files
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 from cryptography.x509 import Certificate, load_pem_x509_certificates
@@ -31,6 +32,7 @@ from config.store import open_store
 from config.sweeper import Sweeper, every_sweep
 from config.worker import Handler, Worker
 from identity.assurance import AssurancePolicy
+from identity.attestation import AttestationPolicy
 from identity.common_password import breached_list
 from identity.confirmation_code import LIFETIME as CODE_LIFETIME
 from identity.passkey import PasskeyPolicy
@@ -76,6 +78,7 @@ from oidc.protocol.client_metadata import (
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.keys import read_key_set
 from oidc.protocol.strict_json import json_object
+from oidc.protocol.uris import origin_of
 from oidc.provider import Provider, ProviderPolicy, new_provider
 from oidc.registration import RegistrationPolicy
 
@@ -210,7 +213,12 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
             everyone=settings.sms.everyone,
             countries=settings.sms.countries,
         ),
-        passkey=PasskeyPolicy(rp_id=host, rp_name=name, origins=(settings.issuer,)),
+        passkey=PasskeyPolicy(
+            rp_id=host,
+            rp_name=name,
+            origins=(origin_of(settings.issuer), *settings.passkey.related_origins),
+            attestation=_attestation(settings),
+        ),
         totp_issuer=name,
         remember=timedelta(seconds=settings.session.remember),
     )
@@ -226,6 +234,21 @@ def _password_policy(settings: Settings, *words: str) -> PasswordPolicy:
     return PasswordPolicy(context_words=words, breached_file=path)
 
 
+def _attestation(settings: Settings) -> AttestationPolicy | None:
+    chosen = settings.passkey
+    if chosen.attestation == "none":
+        return None
+    roots = _certificates("passkey.roots", chosen.roots)
+    return AttestationPolicy(roots, frozenset(str(UUID(aaguid)) for aaguid in chosen.aaguids))
+
+
+def _certificates(key: str, path: str) -> tuple[Certificate, ...]:
+    try:
+        return tuple(load_pem_x509_certificates(Path(path).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{key}: {error}") from None
+
+
 def _scopes(settings: Settings) -> tuple[str, ...]:
     of_resources = (scope for resource in settings.resource for scope in resource.scopes)
     return tuple(dict.fromkeys((*STANDARD_SCOPES, *of_resources)))
@@ -235,12 +258,7 @@ def _mutual_tls(settings: Settings) -> MutualTls | None:
     chosen = settings.mutual_tls
     if not chosen.enabled:
         return None
-    authorities: tuple[Certificate, ...] = ()
-    if chosen.authorities:
-        try:
-            authorities = tuple(load_pem_x509_certificates(Path(chosen.authorities).read_bytes()))
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"mutual_tls.authorities: {error}") from None
+    authorities = _certificates("mutual_tls.authorities", chosen.authorities) if chosen.authorities else ()
     proxies = tuple(ip_network(network) for network in settings.proxy.trusted)
     return MutualTls(proxies, authorities, chosen.address)
 

@@ -186,6 +186,18 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: tuple[str, ...] = ()
 
 
+class PasskeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`related_origins`: other https origins of this deployment where our passkeys may be used.
+    `attestation = "direct"` asks security keys for their make and lets those reach the highest level whose makers'
+    root certificates stand in the PEM file `roots`; of these only the models in `aaguids`, if it names any. With
+    `none` nobody reaches it."""
+
+    related_origins: tuple[str, ...] = ()
+    attestation: Literal["none", "direct"] = "none"
+    roots: str = ""
+    aaguids: tuple[str, ...] = ()
+
+
 class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A larger list of breached passwords: upper-case SHA-1 in hex, one a line, sorted, as Pwned Passwords is
     distributed (a `:count` may follow). It is searched on disk."""

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +23,7 @@ from config.sections import (
     LogoutSettings,
     MailSettings,
     MutualTlsSettings,
+    PasskeySettings,
     PasswordSettings,
     ProxySettings,
     RecoverySettings,
@@ -38,7 +40,7 @@ from oidc.signing_keys import PUBLISHED_AFTER_RETIREMENT
 
 PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
-LISTS = ("trusted", "levels", "scopes", "countries")
+LISTS = ("trusted", "levels", "scopes", "countries", "related_origins", "aaguids")
 """Keys that hold lists: commas separate them outside TOML."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -66,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     site: SiteSettings = SiteSettings()
     password: PasswordSettings = PasswordSettings()
+    passkey: PasskeySettings = PasskeySettings()
     api: ApiSettings = ApiSettings()
     logout: LogoutSettings = LogoutSettings()
     dpop: DpopSettings = DpopSettings()
@@ -238,6 +241,7 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("mutual_tls.address: a URL like https://mtls.account.example.gov, without a path")
     problems += problems_of_resources(settings.resource)
     problems += problems_of_details(settings.authorization_detail)
+    problems += _problems_of_passkeys(settings.passkey)
     for network in settings.proxy.trusted:
         try:
             ip_network(network)
@@ -247,4 +251,22 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("mail.url, mail.sender: must be set; without mail nobody can create an account or get back in")
     if settings.mail.url and urlsplit(settings.mail.url).scheme not in ("smtp", "smtps"):
         problems.append("mail.url: smtp://host:port (STARTTLS) or smtps://host:port")
+    return problems
+
+
+def _problems_of_passkeys(chosen: PasskeySettings) -> list[str]:
+    problems = []
+    for origin in chosen.related_origins:
+        parts = urlsplit(origin)
+        if parts.scheme != "https" or origin != f"https://{parts.netloc}" or not parts.hostname:
+            problems.append(f"passkey.related_origins: {origin!r} is not an origin like https://tax.example.gov")
+    for aaguid in chosen.aaguids:
+        try:
+            UUID(aaguid)
+        except ValueError:
+            problems.append(f"passkey.aaguids: {aaguid!r} is not like ee882879-721c-4913-9775-3dfcce97072a")
+    if chosen.attestation == "direct" and not chosen.roots:
+        problems.append("passkey.roots: must be set; an AAGUID that no root vouches for is only a claim")
+    if chosen.attestation == "none" and (chosen.roots or chosen.aaguids):
+        problems.append('passkey.attestation: "direct", or passkey.roots and passkey.aaguids are of no effect')
     return problems

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from accounts.contact import Contact
 from accounts.database import Transaction
 from identity.assurance import AssurancePolicy, Method, meets, reached
-from identity.passkey import Passkey
+from identity.passkey import Passkey, stands_alone
 from identity.password import Password
 from identity.recovery_code import RecoveryCode
 from identity.sms_phone import SmsPhone
@@ -18,8 +18,8 @@ from identity.totp import stands as totp_stands
 
 
 class Authenticators(msgspec.Struct, frozen=True):
-    """How many of each kind an account has. `passkeys` counts all, `verifying_passkeys` those that verify their user,
-    `hardware_passkeys` those of them that are attested and cannot be copied."""
+    """How many of each kind an account has. `passkeys` counts all, `verifying_passkeys` those that verify their user
+    and can say whose they are, `hardware_passkeys` those of them that are attested and cannot be copied."""
 
     has_password: bool = False
     totps: int = 0
@@ -53,7 +53,7 @@ class Authenticators(msgspec.Struct, frozen=True):
 async def authenticators_of(db: Transaction, account_id: UUID) -> Authenticators:
     """What the account has, in one statement."""
     passkeys = select(func.count()).where(Passkey.account_id == account_id, Passkey.removed_at.is_(None))
-    verifying = passkeys.where(Passkey.is_user_verifying.is_(True))
+    verifying = passkeys.where(stands_alone())
     hardware = verifying.where(Passkey.is_attested.is_(True), Passkey.is_backup_eligible.is_(False))
     row = await db.first(
         select(

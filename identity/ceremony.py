@@ -40,6 +40,7 @@ class Waiting(msgspec.Struct, frozen=True):
     bound_to: bytes
     account_id: UUID | None
     needs_verification: bool
+    needs_attestation: bool = False
 
 
 async def begin(store: Store, waiting: Waiting, now: datetime) -> tuple[str, bytes]:

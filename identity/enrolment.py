@@ -17,7 +17,6 @@ from identity.ceremony import Answer
 from identity.credential_change import Authenticator, Change, announce, apply_change
 from identity.device import device_name
 from identity.new_codes import forget_shown, keep_shown
-from identity.passkey import passkeys_of
 from identity.policy import IdentityPolicy
 from identity.session import Device, SessionView
 from identity.sign_in import SignInView, add_proofs, step
@@ -62,7 +61,7 @@ async def enrol_passkey(
     """Register a passkey; its id. Raises the refusals of `verify_registration`."""
     account_id = enrolling.standing.account_id
     key = await data_key_of(db, vault, account_id)
-    passkey_id = await passkey_registration.verify_registration(
+    registered = await passkey_registration.verify_registration(
         db,
         key,
         store,
@@ -74,10 +73,9 @@ async def enrol_passkey(
         name=device_name(enrolling.device.user_agent),
         now=now,
     )
-    verifies = any(p.is_user_verifying for p in await passkeys_of(db, key, account_id) if p.id == passkey_id)
-    method: Method = "passkey_uv" if verifies else "passkey"
-    await _enrolled(db, vault, store, key, enrolling, "passkey", method, device_name(enrolling.device.user_agent), now)
-    return passkey_id
+    name = device_name(enrolling.device.user_agent)
+    await _enrolled(db, vault, store, key, enrolling, "passkey", registered.method, name, now)
+    return registered.id
 
 
 async def make_new_codes(db: Transaction, vault: Vault, store: Store, enrolling: Enrolling, now: datetime) -> None:

@@ -28,6 +28,9 @@ from identity.policy import IdentityPolicy
 from identity.session import Device
 from identity.sign_in_rules import own_level
 
+MAX_APPS = 2
+"""Each one more makes a guess at a code more likely to be right; getting back in may still add one."""
+
 
 class Owner(msgspec.Struct, frozen=True):
     """Whose authenticators, at which device."""
@@ -48,8 +51,11 @@ async def verify_own_level(db: Transaction, citizen: Citizen, policy: IdentityPo
 async def add_app(
     db: Transaction, vault: Vault, owner: Owner, totp_id: UUID, code: str, name: str, now: datetime
 ) -> None:
-    """Set up the offered app by its first code, under a name of the citizen's. Raises Refusal("code_wrong")."""
+    """Set up the offered app by its first code, under a name of the citizen's.
+    Raises Refusal "code_wrong" or "app_too_many"."""
     key = await data_key_of(db, vault, owner.citizen.account_id)
+    if len(await totp.totps_of(db, key, owner.citizen.account_id)) >= MAX_APPS:
+        raise Refusal("app_too_many")
     if not await totp.confirm(db, key, owner.citizen.account_id, totp_id, code, name, now):
         raise Refusal("code_wrong")
     await _changed(db, vault, owner, "authenticator_added", "totp", now, name)
@@ -64,11 +70,19 @@ async def add_phone(db: Transaction, vault: Vault, owner: Owner, contact_id: UUI
 
 
 async def add_passkey(
-    db: Transaction, vault: Vault, store: Store, owner: Owner, answer: Answer, policy: IdentityPolicy, now: datetime
+    db: Transaction,
+    vault: Vault,
+    store: Store,
+    owner: Owner,
+    answer: Answer,
+    name: str,
+    policy: IdentityPolicy,
+    now: datetime,
 ) -> None:
-    """Register a passkey, named after the device. Raises the refusals of `verify_registration`."""
+    """Register a passkey, named by its owner or else after the device. Raises the refusals of `verify_registration`."""
     key = await data_key_of(db, vault, owner.citizen.account_id)
-    name = device_name(owner.device.user_agent)
+    # The notice names the device: what a thief of the session types is not for the owner's letters.
+    device = device_name(owner.device.user_agent)
     await verify_registration(
         db,
         key,
@@ -78,10 +92,10 @@ async def add_passkey(
         bound_to=answer.bound_to,
         ceremony=answer.ceremony,
         response=answer.response,
-        name=name,
+        name=name.strip() or device,
         now=now,
     )
-    await _changed(db, vault, owner, "authenticator_added", "passkey", now, name)
+    await _changed(db, vault, owner, "authenticator_added", "passkey", now, device)
 
 
 async def change_password(

@@ -6,23 +6,28 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, LargeBinary, String, Uuid, select, update
+from sqlalchemy import BigInteger, Boolean, ColumnElement, ForeignKey, Index, LargeBinary, String, Uuid, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 from webauthn.helpers.structs import AuthenticatorTransport, PublicKeyCredentialDescriptor
 
 from accounts.database import Base, Instant, Json, Transaction, insert_ignoring
 from accounts.vault import DataKey
+from identity.assurance import Method
+from identity.attestation import AttestationPolicy
+from identity.session import Device
 
 MAX_PASSKEYS = 20
 MAX_NAME = 60
 
 
 class PasskeyPolicy(msgspec.Struct, frozen=True):
-    """Where passkeys live: the domain they belong to, its name, and the origins they may be used from."""
+    """Where passkeys live: the domain they belong to, its name, and the origins they may be used from: our own first,
+    then those related to it (WebAuthn Level 3 section 5.11). `attestation` says whose word makes a key AAL3."""
 
     rp_id: str
     rp_name: str
     origins: tuple[str, ...]
+    attestation: AttestationPolicy | None = None
 
 
 class Passkey(Base):
@@ -38,6 +43,8 @@ class Passkey(Base):
     sign_count: Mapped[int] = mapped_column(BigInteger)
     is_user_verifying: Mapped[bool] = mapped_column(Boolean)
     """It verified its user when it was registered (`uvInitialized`); a later claim to do so counts only then."""
+    is_discoverable: Mapped[bool | None] = mapped_column(Boolean)
+    """It can say itself whose it is. A security key may not: it then needs a password before it. Null: not asked."""
     is_backup_eligible: Mapped[bool] = mapped_column(Boolean)
     """It can be copied between devices ("synced"): never AAL3."""
     is_backed_up: Mapped[bool] = mapped_column(Boolean)
@@ -49,6 +56,8 @@ class Passkey(Base):
     """Sealed: people name these after themselves."""
     created_at: Mapped[datetime] = mapped_column(Instant)
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_used_from: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed: the device and the address of the last use."""
     removed_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
@@ -67,9 +76,27 @@ class PasskeyView(msgspec.Struct, frozen=True):
     id: UUID
     name: str
     is_synced: bool
-    is_user_verifying: bool
+    """Its maker copies it to other devices."""
+    is_backed_up: bool
+    """It has been copied, as it said when it was last used."""
+    stands_alone: bool
+    """It is enough by itself; else it comes after a password."""
+    is_attested: bool
     created_at: datetime
     last_used_at: datetime | None
+    last_used_from: Device | None
+
+
+def stands_alone() -> ColumnElement[bool]:
+    """The condition under which a passkey is enough by itself: it knows its user and says whose it is."""
+    return Passkey.is_user_verifying.is_(True) & Passkey.is_discoverable.is_not(False)
+
+
+def method_of(verifies: bool, is_backup_eligible: bool, is_attested: bool) -> Method:
+    """What a use of such a key proves; a copied one is never hardware, whatever was attested of it (R20)."""
+    if not verifies:
+        return "passkey"
+    return "passkey_hardware" if is_attested and not is_backup_eligible else "passkey_uv"
 
 
 async def passkeys_of(db: Transaction, key: DataKey, account_id: UUID) -> Sequence[PasskeyView]:
@@ -79,9 +106,12 @@ async def passkeys_of(db: Transaction, key: DataKey, account_id: UUID) -> Sequen
             Passkey.id,
             Passkey.name,
             Passkey.is_backup_eligible,
-            Passkey.is_user_verifying,
+            Passkey.is_backed_up,
+            stands_alone().label("stands_alone"),
+            Passkey.is_attested,
             Passkey.created_at,
             Passkey.last_used_at,
+            Passkey.last_used_from,
         )
         .where(Passkey.account_id == account_id, Passkey.removed_at.is_(None))
         .order_by(Passkey.id)
@@ -92,12 +122,27 @@ async def passkeys_of(db: Transaction, key: DataKey, account_id: UUID) -> Sequen
             row.id,
             key.open("passkey.name", row.id, row.name).decode(),
             row.is_backup_eligible,
-            row.is_user_verifying,
+            row.is_backed_up,
+            row.stands_alone,
+            row.is_attested,
             row.created_at,
             row.last_used_at,
+            _device(key, row.id, row.last_used_from),
         )
         for row in rows
     ]
+
+
+async def note_place(db: Transaction, key: DataKey, passkey_id: UUID, device: Device) -> None:
+    """Where it was used just now: what its owner recognises a stranger's use by."""
+    sealed = key.seal("passkey.last_used_from", passkey_id, msgspec.json.encode(device))
+    await db.execute(update(Passkey).where(Passkey.id == passkey_id).values(last_used_from=sealed))
+
+
+def _device(key: DataKey, passkey_id: UUID, sealed: bytes | None) -> Device | None:
+    if sealed is None:
+        return None
+    return msgspec.json.decode(key.open("passkey.last_used_from", passkey_id, sealed), type=Device)
 
 
 async def remove(db: Transaction, account_id: UUID, passkey_id: UUID, now: datetime) -> bool:

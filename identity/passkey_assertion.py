@@ -15,7 +15,7 @@ from accounts.errors import Refusal
 from accounts.store import Store
 from identity.assurance import Method
 from identity.ceremony import CEREMONY_SECONDS, Ceremony, Waiting, answer_of, begin, end, refused, verification
-from identity.passkey import Passkey, PasskeyPolicy, UserHandle, descriptors
+from identity.passkey import Passkey, PasskeyPolicy, UserHandle, descriptors, method_of
 
 
 class Asserted(msgspec.Struct, frozen=True):
@@ -117,13 +117,7 @@ async def verify_authentication(
     )
     if used.first() is None:
         raise refused("counter or removal")
-    return Asserted(row.account_id, row.id, _method(verifies, row.is_backup_eligible, row.is_attested))
-
-
-def _method(verifies: bool, is_backup_eligible: bool, is_attested: bool) -> Method:
-    if not verifies:
-        return "passkey"
-    return "passkey_hardware" if is_attested and not is_backup_eligible else "passkey_uv"
+    return Asserted(row.account_id, row.id, method_of(verifies, row.is_backup_eligible, row.is_attested))
 
 
 def _verify_owner(row: Any, account_id: UUID | None, handle: bytes | None) -> None:

@@ -19,6 +19,7 @@ from identity.ceremony import Answer
 from identity.credential_change import Change, announce
 from identity.failure_burst import failed
 from identity.known_browser import is_known
+from identity.passkey import note_place
 from identity.passkey_assertion import verify_authentication
 from identity.password import Hasher, Password
 from identity.policy import IdentityPolicy
@@ -148,6 +149,7 @@ async def prove_passkey(
     sign_in: SignInView,
     account_id: UUID | None,
     answer: Answer,
+    device: Device,
     policy: IdentityPolicy,
     now: datetime,
 ) -> None:
@@ -166,6 +168,8 @@ async def prove_passkey(
         response=answer.response,
         now=now,
     )
+    key = await data_key_of(db, vault, asserted.account_id)
+    await note_place(db, key, asserted.passkey_id, device)
     await add_proofs(db, sign_in, asserted.account_id, {asserted.method}, now)
 
 

@@ -136,7 +136,12 @@ def can_ever_reach(sign_in: SignInView, standing: Standing, policy: IdentityPoli
     """Whether setting up an app or a passkey can reach what is asked for; else the page says so honestly."""
     having = standing.authenticators
     with_new = msgspec.structs.replace(
-        having, totps=having.totps + 1, passkeys=having.passkeys + 1, verifying_passkeys=having.verifying_passkeys + 1
+        having,
+        totps=having.totps + 1,
+        passkeys=having.passkeys + 1,
+        verifying_passkeys=having.verifying_passkeys + 1,
+        # Without a policy nobody's word makes a key AAL3 (R20).
+        hardware_passkeys=having.hardware_passkeys + (policy.passkey.attestation is not None),
     )
     return can_reach(with_new, wanted_level(sign_in, standing, policy), policy.assurance)
 

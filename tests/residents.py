@@ -2,10 +2,11 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
-from town import Citizen, Shown, Town
+from town import FORM, ISSUER, Citizen, Shown, Town
 
 from accounts.account import data_key_of
 from accounts.citizen import Browser
@@ -117,3 +118,18 @@ def seed_on(page: Shown) -> str:
 def codes_on(page: Shown) -> list[str]:
     """The recovery codes that a page shows."""
     return re.findall(r"<li><code>([^<]+)</code>", page.html)
+
+
+def options_on(page: Shown) -> str:
+    """The options of the ceremony that waits on a page."""
+    found = re.search(r'<script type="application/json" id="passkey-options">(.*?)</script>', page.html, re.DOTALL)
+    assert found, page.text
+    return found[1]
+
+
+async def answer(browser: Citizen, page: Shown, credential: str, **typed: str) -> Any:
+    """What the script does: the credential into the form, the form to the button's own address."""
+    action = re.search(r'data-action="([^"]+)"', page.html)
+    assert action
+    data = {**page.hidden, **typed, "credential": credential}
+    return await browser.http.post(action[1], content=urlencode(data), headers={**FORM, "origin": ISSUER})

@@ -3,14 +3,52 @@
 import hashlib
 import json
 import os
+from datetime import UTC, datetime
 
 import cbor2
 import msgspec
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
+from identity.attestation import AAGUID_EXTENSION
+
 UP, UV, BE, BS, AT = 0x01, 0x04, 0x08, 0x10, 0x40
+
+
+class Maker:
+    """Who makes keys: a root certificate, and an attestation certificate for one model (or another, or none)."""
+
+    def __init__(self, aaguid: bytes = bytes(range(16))) -> None:
+        self.aaguid = aaguid
+        self.root_key = ec.generate_private_key(ec.SECP256R1())
+        self.root = self._sign("Maker Root", self.root_key, [], is_authority=True)
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self.attest()
+
+    def attest(self, *, aaguid: bytes | None = b"", unit="Authenticator Attestation", is_authority=False):
+        """A certificate for this model, or for what the test says."""
+        named = self.aaguid if aaguid == b"" else aaguid
+        more = [] if named is None else [x509.UnrecognizedExtension(AAGUID_EXTENSION, b"\x04\x10" + named)]
+        return self._sign("Maker Model", self.key, more, unit=unit, is_authority=is_authority)
+
+    def _sign(self, name, key, extensions, *, unit="", is_authority=False):
+        subject = x509.Name([
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, name),
+            *([x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, unit)] if unit else []),
+        ])  # fmt: skip
+        issuer = subject if key is self.root_key else self.root.subject
+        made = (
+            x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        )
+        for extension in extensions:
+            made = made.add_extension(extension, critical=False)
+        return made.sign(self.root_key, SHA256())
 
 
 class SoftPasskey(msgspec.Struct):
@@ -24,6 +62,9 @@ class SoftPasskey(msgspec.Struct):
     credential_id: bytes = msgspec.field(default_factory=lambda: os.urandom(32))
     key: ec.EllipticCurvePrivateKey = msgspec.field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     user_handle: bytes | None = None
+    maker: Maker | None = None
+    """Who attests it, where it is asked."""
+    discoverable: bool = True
 
     @property
     def flags(self) -> int:
@@ -41,17 +82,35 @@ class SoftPasskey(msgspec.Struct):
             -2: public.x.to_bytes(32, "big"),
             -3: public.y.to_bytes(32, "big"),
         }
-        attested = bytes(16) + len(self.credential_id).to_bytes(2, "big") + self.credential_id + cbor2.dumps(cose)
+        make = lies.get("aaguid", self.maker.aaguid if self.maker else bytes(16))
+        attested = make + len(self.credential_id).to_bytes(2, "big") + self.credential_id + cbor2.dumps(cose)
         data = self._authenticator_data(lies, AT) + attested
-        attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
+        client_data = self._client_data("webauthn.create", asked["challenge"], lies)
+        statement = self._statement(data + hashlib.sha256(base64url_to_bytes(client_data)).digest(), lies)
+        is_asked = self.maker is not None and asked.get("attestation") == "direct"
+        attestation = cbor2.dumps(
+            {"fmt": lies.get("fmt", "packed"), "attStmt": statement, "authData": data}
+            if is_asked
+            else {"fmt": "none", "attStmt": {}, "authData": data}
+        )
+        can_stay = self.discoverable and asked.get("authenticatorSelection", {}).get("residentKey") != "discouraged"
+        lies = {"answer": {"clientExtensionResults": {"credProps": {"rk": can_stay}}}} | lies
         return self._answer(
             {
-                "clientDataJSON": self._client_data("webauthn.create", asked["challenge"], lies),
+                "clientDataJSON": client_data,
                 "attestationObject": bytes_to_base64url(attestation),
                 "transports": lies.get("transports", ["internal", "hybrid"]),
             },
             lies,
         )
+
+    def _statement(self, signed: bytes, lies: dict) -> dict:
+        """`packed` (WebAuthn section 8.2), by the maker's key or whatever signs in its place."""
+        if self.maker is None:
+            return {}
+        chain = lies.get("chain", [self.maker.certificate])
+        statement = {"alg": -7, "sig": lies.get("signer", self.maker.key).sign(signed, ec.ECDSA(SHA256()))}
+        return statement | ({"x5c": [one.public_bytes(Encoding.DER) for one in chain]} if chain else {})
 
     def get(self, options: str, **lies) -> str:
         """Answer `navigator.credentials.get`."""
@@ -67,7 +126,7 @@ class SoftPasskey(msgspec.Struct):
             "authenticatorData": bytes_to_base64url(data),
             "signature": bytes_to_base64url(key.sign(signed, ec.ECDSA(SHA256()))),
         }
-        handle = lies.get("user_handle", self.user_handle)
+        handle = lies.get("user_handle", self.user_handle if self.discoverable else None)
         if handle is not None:
             response["userHandle"] = bytes_to_base64url(handle)
         return self._answer(response, lies)

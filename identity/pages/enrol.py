@@ -94,6 +94,7 @@ async def _enrol_page(
         user_name=label,
         # Beside a password a plain security key is enough; by itself it must know its user.
         alone="passkey" not in needs,
+        attested=needs == {"passkey_hardware"},
         now=here.now,
     )
     offer = None
@@ -107,6 +108,7 @@ async def _enrol_page(
         app=app_setup(offer, label, here.policy.totp_issuer) if offer else None,
         passkey=embedded(ceremony),
         is_new=standing.state == "enrolling",
+        wants_key=needs == {"passkey_hardware"},
     )
 
 

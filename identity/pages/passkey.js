@@ -5,6 +5,9 @@
   /* The security page says which passkeys we still accept; what was removed is offered no more. */
   const accepted = document.getElementById("passkey-accepted");
   if (accepted) key?.signalAllAcceptedCredentials?.(JSON.parse(accepted.textContent)).catch(() => {});
+  /* Somebody has just offered a passkey of nobody's here: it is offered no more either. */
+  const unknown = document.getElementById("passkey-unknown");
+  if (unknown) key?.signalUnknownCredential?.(JSON.parse(unknown.textContent)).catch(() => {});
   const button = document.querySelector("button[data-passkey]");
   if (!button || !key?.parseRequestOptionsFromJSON || !key.parseCreationOptionsFromJSON) return;
   const { form, dataset } = button;
@@ -35,11 +38,16 @@
     try {
       send(await ask({}));
     } catch (error) {
-      status.textContent = error.name === "InvalidStateError" ? dataset.known : dataset.failed;
+      /* Cancelled and timed out are one error, so that no site learns what a device has (section 5.1.3). */
+      const words = { InvalidStateError: dataset.known, ConstraintError: dataset.unable, NotSupportedError: dataset.unable };
+      status.textContent = words[error.name] ?? dataset.failed;
       offer();
     }
   });
   button.hidden = false;
   for (const other of document.querySelectorAll("[data-without-passkey]")) other.hidden = true;
+  /* Without finger, face or code of its own a device offers the phone or a key, which is said before. */
+  const warning = document.querySelector("[data-no-platform]");
+  if (warning) key.isUserVerifyingPlatformAuthenticatorAvailable?.().then((can) => { warning.hidden = can; }, () => {});
   offer();
 })();

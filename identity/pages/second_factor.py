@@ -19,6 +19,7 @@ from identity.pages.at_sign_in import JOURNEY, answer_in, ceremony_of, embedded,
 from identity.pages.problems import problem_of
 from identity.pages.sign_in import first_page
 from identity.passkey_assertion import authentication_options
+from identity.passkey_signal import unknown_credential
 from identity.remembered_browser import remember
 from identity.sign_in import start_over
 from identity.sign_in_proofs import prove_code, prove_passkey
@@ -91,12 +92,24 @@ async def use_passkey(
     account_id = journey.standing.account_id if journey.standing and journey.needed == "second" else None
     answer = answer_in(form, ceremony_of(here, journey.sign_in.id))
     try:
-        await prove_passkey(here.db, here.vault, here.store, journey.sign_in, account_id, answer, here.policy, here.now)
+        await prove_passkey(
+            here.db,
+            here.vault,
+            here.store,
+            journey.sign_in,
+            account_id,
+            answer,
+            here.device,
+            here.policy,
+            here.now,
+        )
     except Refusal as refusal:
         problem = problem_of(refusal, "")
         if journey.needed == "second":
             return await _second_page(request, here, journey, [problem], form=form)
-        return await first_page(request, here, journey, [problem])
+        rp_id = here.policy.passkey.rp_id
+        unknown = unknown_credential(answer.response, rp_id) if refusal.reason == "passkey_unknown" else None
+        return await first_page(request, here, journey, [problem], unknown=unknown)
     if journey.needed == "second":
         await _remember(here, journey, form)
     return await lead_on(here, journey.sign_in.id, secure_cookies)

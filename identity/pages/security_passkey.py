@@ -1,4 +1,4 @@
-"""Security settings: add a passkey."""
+"""Security settings: add a passkey, or a security key."""
 
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from accounts.errors import Refusal
 from accounts.pages.page import Problem, form_of, page, see_other
 from accounts.store import Store
 from accounts.vault import Vault
+from identity.authenticator import authenticators_of
 from identity.own_authenticators import Owner, add_passkey
 from identity.pages.at_account import OWNER, SECURITY
 from identity.pages.at_sign_in import answer_in, embedded
@@ -36,7 +37,8 @@ async def passkey_page(
     identity_policy: NamedDependency[IdentityPolicy],
     now: NamedDependency[datetime],
 ) -> Template:
-    """Begins a registration."""
+    """Begins a registration: of a passkey, or with `kind=key` of a plain security key beside the password, or with
+    `kind=checked` of one whose make this deployment trusts."""
     return await _page(request, db, vault, store, browser, owner, identity_policy, now)
 
 
@@ -52,12 +54,13 @@ async def register_passkey(
     now: NamedDependency[datetime],
 ) -> Template | Response[bytes]:
     """The browser's answer."""
-    answer = answer_in(await form_of(request), _bound_to(browser, owner))
+    form = await form_of(request)
+    answer = answer_in(form, _bound_to(browser, owner))
     try:
-        await add_passkey(db, vault, store, owner, answer, identity_policy, now)
+        await add_passkey(db, vault, store, owner, answer, form.get("name", ""), identity_policy, now)
     except Refusal as refusal:
         problem = problem_of(refusal, "")
-        return await _page(request, db, vault, store, browser, owner, identity_policy, now, problem)
+        return await _page(request, db, vault, store, browser, owner, identity_policy, now, problem, form)
     return see_other(f"{SECURITY}?done=passkey")
 
 
@@ -71,8 +74,12 @@ async def _page(
     policy: IdentityPolicy,
     now: datetime,
     problem: Problem | None = None,
+    form: dict[str, str] | None = None,
 ) -> Template:
     account_id = owner.citizen.account_id
+    kinds = await _kinds(db, owner, policy)
+    kind = request.query_params.get("kind", "")
+    kind = kind if kind in kinds else ""
     key = await data_key_of(db, vault, account_id)
     contacts = await contacts_of(db, key, account_id)
     ceremony = await registration_options(
@@ -82,15 +89,27 @@ async def _page(
         account_id=account_id,
         bound_to=_bound_to(browser, owner),
         user_name=next((contact.value for contact in contacts if contact.kind == "email"), policy.passkey.rp_name),
-        alone=True,
+        alone=kind != "key",
+        is_key=kind == "key",
+        attested=kind == "checked",
         now=now,
     )
     return page(
         request,
         "security_passkey.html",
         problems=[problem] if problem else (),
+        typed={"name": (form or {}).get("name", "")},
+        kind=kind,
+        kinds=kinds,
         passkey=embedded(ceremony),
     )
+
+
+async def _kinds(db: Transaction, owner: Owner, policy: IdentityPolicy) -> tuple[str, ...]:
+    """What else can be added: a plain key is of use beside a password alone, a checked one where somebody vouches."""
+    having = await authenticators_of(db, owner.citizen.account_id)
+    beside = ("key",) if having.has_password else ()
+    return (*beside, "checked") if policy.passkey.attestation is not None else beside
 
 
 def _bound_to(browser: Browser, owner: Owner) -> bytes:

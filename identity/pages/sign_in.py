@@ -6,6 +6,7 @@ from typing import Any
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.response import Response, Template
+from markupsafe import Markup
 
 from accounts.account import data_key_of
 from accounts.contact import contacts_of
@@ -119,8 +120,10 @@ async def first_page(
     problems: Sequence[Problem] = (),
     typed: Typed | None = None,
     refusal: Refusal | None = None,
+    unknown: str | None = None,
 ) -> Template:
-    """The sign-in page, with a passkey's ceremony in waiting, and under attack with a ticket."""
+    """The sign-in page, with a passkey's ceremony in waiting, and under attack with a ticket;
+    `unknown`: what the browser is to offer no more."""
     bound_to = ceremony_of(here, journey.sign_in.id)
     ceremony = await authentication_options(here.db, here.store, here.policy.passkey, bound_to=bound_to, now=here.now)
     sent = None if typed is None else Shown(bound_to, typed.ticket, typed.proof)
@@ -144,6 +147,7 @@ async def first_page(
         ticket=ticket,
         must_wait=refusal is not None and refusal.reason in ("slowed", "too_many_attempts"),
         again=_is_again(here, journey),
+        unknown=Markup(unknown) if unknown else "",  # noqa: S704 - JSON of base64url
     )
 
 

@@ -1,9 +1,10 @@
-"""Addresses that password managers and browsers know: where to change a password, where to add and manage passkeys."""
+"""Addresses that browsers and password managers know: for a password's change, and for passkeys."""
 
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 
+from accounts.errors import Refusal
 from accounts.pages.page import see_other
 from identity.policy import IdentityPolicy
 
@@ -25,4 +26,15 @@ async def passkey_endpoints(identity_policy: NamedDependency[IdentityPolicy]) ->
     return Response(msgspec.json.encode(addresses), headers=headers, media_type="application/json")
 
 
-handlers = [change_password, passkey_endpoints]
+@get("/.well-known/webauthn")
+async def related_origins(identity_policy: NamedDependency[IdentityPolicy]) -> Response[bytes]:
+    """Other origins that may use our passkeys (WebAuthn Level 3 section 5.11). Browsers look for the exact type, and
+    for five names of different owners at most."""
+    related = identity_policy.passkey.origins[1:]
+    if not related:
+        raise Refusal("not_found", status=404)
+    headers = {"cache-control": "public, max-age=3600"}
+    return Response(msgspec.json.encode({"origins": related}), headers=headers, media_type="application/json")
+
+
+handlers = [change_password, passkey_endpoints, related_origins]

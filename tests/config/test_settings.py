@@ -92,6 +92,10 @@ def test_every_setting_that_the_simulator_is_promised_can_be_set() -> None:
         ([("issuer", "localhost:8600")], "issuer: a URL"),
         ([("issuer.name", "x")], "issuer.name: issuer is a value"),
         ([("mail.url", "http://mail")], "mail.url: "),
+        ([("passkey.related_origins", "https://a.example/")], "passkey.related_origins: 'https://a.example/'"),
+        ([("passkey.attestation", "direct")], "passkey.roots: must be set"),
+        ([("passkey.aaguids", "7")], "passkey.aaguids: '7'"),
+        ([("passkey.roots", "roots.pem")], "passkey.attestation: "),
     ],
 )
 def test_a_wrong_setting_is_named_by_its_key(pairs: list[tuple[str, str]], named: str) -> None:

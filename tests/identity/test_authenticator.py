@@ -22,9 +22,10 @@ async def register(db, store, person, device, now):
     bound = {"account_id": person.account_id, "bound_to": b"here", "now": now}
     ceremony = await registration_options(db, store, PASSKEYS, user_name="ada", alone=device.verifies, **bound)
     response = device.create(ceremony.options)
-    return await verify_registration(
+    registered = await verify_registration(
         db, person.key, store, PASSKEYS, ceremony=ceremony.id, response=response, name="", **bound
     )
+    return registered.id
 
 
 @pytest.mark.anyio

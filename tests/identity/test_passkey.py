@@ -14,6 +14,7 @@ from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 from accounts.errors import Refusal
 from identity import passkey
+from identity.authenticator import authenticators_of
 from identity.ceremony import CEREMONY_SECONDS, answer_of
 from identity.passkey import Passkey, PasskeyPolicy, UserHandle
 from identity.passkey_assertion import authentication_options, verify_authentication
@@ -171,7 +172,7 @@ async def test_after_a_password_the_accounts_own_passkeys_are_named(site, bobs, 
 async def test_a_passkey_signs_its_owner_in(site, ada):
     """R20: with user verification it is two factors that cannot be phished."""
     device = SoftPasskey()
-    registered = await site.register(device)
+    registered = (await site.register(device)).id
 
     for _ in range(3):
         asserted = await site.use(device)
@@ -189,11 +190,47 @@ async def test_its_owner_sees_name_kind_and_last_use(site, db, ada, now):
     [first, second] = await passkey.passkeys_of(db, ada.key, ada.account_id)
 
     assert (first.name, first.is_synced, first.last_used_at) == ("My phone", True, None)
-    assert (second.is_synced, second.is_user_verifying, second.last_used_at) == (
-        False,
-        True,
-        now + timedelta(seconds=60),
-    )
+    assert (second.is_synced, second.stands_alone, second.last_used_at) == (False, True, now + timedelta(seconds=60))
+
+
+async def test_whether_it_is_copied_is_told_as_it_is_now(site, database, ada):
+    """R29: eligible for ever or never, copied since it said so; each use says it anew."""
+    phone = SoftPasskey()
+
+    async def told():
+        async with database.begin() as db:
+            [one] = await passkey.passkeys_of(db, ada.key, ada.account_id)
+        return one.is_synced, one.is_backed_up
+
+    await site.register(phone, flags=UP | UV | BE)
+    assert await told() == (True, False)
+    await site.use(phone)
+    assert await told() == (True, True)
+    await site.use(phone, flags=UP | UV | BE)
+    assert await told() == (True, False)
+
+
+async def test_a_key_that_keeps_nothing_counts_beside_a_password_alone(site, database, ada):
+    """WebAuthn section 10.1.3: what is not discoverable cannot say whose it is, even where it knows its user."""
+    key = SoftPasskey(synced=False, discoverable=False)
+    offered = await site.offer(alone=False)
+    registered = await site.register(key, ceremony=offered)
+
+    async with database.begin() as db:
+        having = await authenticators_of(db, ada.account_id)
+    assert (having.passkeys, having.verifying_passkeys, registered.method) == (1, 0, "passkey_uv")
+    with pytest.raises(Refusal, match="passkey_refused"):
+        await site.use(key)
+    assert (await site.use(key, account_id=ada.account_id, needs_verification=False)).method == "passkey_uv"
+
+
+async def test_this_device_comes_first_then_the_phone_then_a_key(site):
+    """WebAuthn section 5.8.7: hints order what the browser offers, and exclude nothing."""
+    options = json.loads((await site.offer()).options)
+
+    assert options["hints"] == ["client-device", "hybrid", "security-key"]
+    assert options["attestation"] == "none"
+    assert options["extensions"] == {"credProps": True}
 
 
 async def test_a_key_without_verification_is_a_second_factor_only(site, ada):
@@ -453,7 +490,7 @@ async def test_an_unknown_credential_is_said_to_be_unknown(site):
 async def test_a_removed_passkey_is_gone(site, db, ada, bob, now):
     """And nobody removes another's."""
     device = SoftPasskey()
-    registered = await site.register(device)
+    registered = (await site.register(device)).id
 
     assert not await passkey.remove(db, bob.account_id, registered, now)
     assert await passkey.remove(db, ada.account_id, registered, now)

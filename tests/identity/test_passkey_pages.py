@@ -3,31 +3,17 @@
 import json
 import re
 from typing import Any
-from urllib.parse import urlencode
 
+import msgspec
 import pytest
-from residents import PASSWORD, begin_for, codes_on, give_password, resident, session_of, sign_in
+from residents import PASSWORD, answer, begin_for, codes_on, give_password, options_on, resident, session_of, sign_in
 from soft_passkey import SoftPasskey
-from town import FORM, ISSUER, Citizen, Shown, Town
+from town import ISSUER, Shown, Town
+from webauthn.helpers import bytes_to_base64url
 
 from identity.authenticator import authenticators_of
 
 pytestmark = pytest.mark.anyio
-
-
-def options_on(page: Shown) -> str:
-    """The options of the ceremony that waits on a page."""
-    found = re.search(r'<script type="application/json" id="passkey-options">(.*?)</script>', page.html, re.DOTALL)
-    assert found, page.text
-    return found[1]
-
-
-async def answer(browser: Citizen, page: Shown, credential: str) -> Any:
-    """What the script does: the credential into the form, the form to the button's own address."""
-    action = re.search(r'data-action="([^"]+)"', page.html)
-    assert action
-    data = {**page.hidden, "credential": credential}
-    return await browser.http.post(action[1], content=urlencode(data), headers={**FORM, "origin": ISSUER})
 
 
 def device() -> SoftPasskey:
@@ -133,7 +119,7 @@ async def test_anothers_passkey_is_no_second_factor(town):
 
 
 async def test_an_unknown_passkey_is_told_calmly(town):
-    """Another way stays open on the same page."""
+    """Another way stays open on the same page; the browser is told to offer it no more (WebAuthn 5.1.10.1)."""
     browser, stranger = town.browser(), device()
     page = await browser.see("/sign-in")
     stranger.create('{"challenge": "AAAA", "rp": {"id": "account.example.gov"}, "user": {"id": "AAAA"}}')
@@ -142,6 +128,34 @@ async def test_an_unknown_passkey_is_told_calmly(town):
 
     assert (refused.status, refused.name) == (400, "sign-in")
     assert "We do not know this passkey" in refused.text
+    signal = re.search(r'id="passkey-unknown">(.*?)</script>', refused.html)
+    assert signal
+    assert json.loads(signal[1]) == {
+        "rpId": "account.example.gov",
+        "credentialId": bytes_to_base64url(stranger.credential_id),
+    }
+
+
+async def test_a_plain_key_stands_beside_the_password_and_is_named_by_its_owner(town):
+    """A security key without PIN that keeps nothing: touched after the password, listed with the place of its use."""
+    ada, browser = await resident(town), town.browser()
+    key = msgspec.structs.replace(device(), synced=False, verifies=False, discoverable=False)
+    await sign_in(town, browser, ada)
+    page = await browser.see("/account/security/passkey?kind=key")
+    options = json.loads(options_on(page))
+    assert (options["hints"], options["authenticatorSelection"]["residentKey"]) == (["security-key"], "discouraged")
+    added = Shown(await browser.follow(await answer(browser, page, key.create(options_on(page)), name=" Blue key ")))
+    assert "Blue key" in added.text
+    assert "You use it after your password." in added.text
+
+    other = town.browser()
+    page = await give_password(other, await other.see(await begin_for(town, other, acr="aal2-phr")), ada)
+    await answer(other, page, key.get(options_on(page)))
+
+    session = await session_of(town, other)
+    assert session is not None
+    assert (session.acr, session.amr) == ("aal2-phr", ("mfa", "pop", "pwd", "user"))
+    assert "IP address" in (await other.see("/account/security")).text
 
 
 @pytest.mark.parametrize("credential", ["", "{}", "null", '{"id": 1}', "x" * 20_000])
