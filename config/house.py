@@ -290,6 +290,8 @@ def _provider(settings: Settings, vault: Vault, holder: KeyHolder) -> Provider:
             issuer=settings.issuer,
             acr_values=settings.assurance.levels,
             minimum_acr=settings.assurance.minimum,
+            acr_aliases=settings.assurance.eidas.names,
+            trustmark=settings.assurance.trustmark,
             ui_locales=tuple(LANGUAGES),
             loopback_http=settings.is_throwaway,
             service_scopes=settings.api.scopes,

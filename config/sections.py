@@ -45,11 +45,30 @@ class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the outbox worker runs inside the serving process (one process) or by `identity worker`."""
 
 
+class EidasSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The least of the levels that each of the names may stand for; empty: it is not known here."""
+
+    low: str = ""
+    substantial: str = ""
+    high: str = ""
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """The URIs of eIDAS (Commission Implementing Regulation (EU) 2015/1502), each with its level."""
+        chosen = msgspec.structs.asdict(self).items()
+        return tuple((f"http://eidas.europa.eu/LoA/{name}", level) for name, level in chosen if level)
+
+
 class AssuranceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The names of the four levels, weakest first, and the least that any sign-in reaches."""
+    """The names of the four levels, weakest first, and the least that any sign-in reaches. `eidas` says which of them
+    is the least that may be called low, substantial or high, for services that ask so: whoever writes it here vouches
+    for the proofing as well, of which a sign-in knows nothing. `trustmark` is where it is written what vectors of
+    trust mean here (RFC 8485); without it none are told."""
 
     levels: tuple[str, str, str, str] = ("aal1", "aal2", "aal2-phr", "aal3")
     minimum: str = "aal2"
+    eidas: EidasSettings = EidasSettings()
+    trustmark: str = ""
 
 
 class ThrottleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

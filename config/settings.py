@@ -194,6 +194,11 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("assurance.levels: four different names, the weakest first")
     elif settings.assurance.minimum not in settings.assurance.levels:
         problems.append(f"assurance.minimum: one of {', '.join(settings.assurance.levels)}")
+    for name, level in msgspec.structs.asdict(settings.assurance.eidas).items():
+        if level and level not in settings.assurance.levels:
+            problems.append(f"assurance.eidas.{name}: one of {', '.join(settings.assurance.levels)}")
+    if settings.assurance.trustmark and urlsplit(settings.assurance.trustmark).scheme != "https":
+        problems.append("assurance.trustmark: an https address where it is written what the vectors mean")
     if settings.recovery.wait < 3600 and not settings.is_throwaway:
         problems.append("recovery.wait: an hour (3600) at least; R51 wants a day (86400)")
     if settings.sms.url and urlsplit(settings.sms.url).scheme != "https" and not settings.is_throwaway:

@@ -33,6 +33,7 @@ from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, ProtocolError
 from oidc.protocol.id_token import half_hash, id_token_claims
 from oidc.protocol.token_request import TokenRequest, read_token_request
 from oidc.protocol.token_response import NO_STORE, token_response
+from oidc.protocol.vector import vector_of
 from oidc.provider import Provider
 from oidc.release import claims_of_grant
 from oidc.resource_token import sign_access_token, subject_at
@@ -122,6 +123,9 @@ async def answered(
             sid=grant.sid,
             jti=new_secret(16),
             at_hash=half_hash(access_token, algorithm),
+            # RFC 8485 section 4: the one is nothing without the other.
+            vot=vector_of(grant.amr, encrypted=recipient is not None) if provider.capabilities.trustmark else None,
+            vtm=provider.capabilities.trustmark or None,
             claims=claims,
         )
         id_token = await keys.sign(body, algorithm=algorithm, typ="JWT")

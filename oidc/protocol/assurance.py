@@ -8,22 +8,23 @@ from oidc.protocol.errors import UNMET_AUTHENTICATION_REQUIREMENTS, ProtocolErro
 
 
 class Assurance(msgspec.Struct, frozen=True):
-    """The least level that will do, the levels weakest first, and the only ones that may be reported (none: any)."""
+    """The least level that will do, and the only names that may be reported (none: the level's own)."""
 
     required: str
-    levels: tuple[str, ...]
+    capabilities: Capabilities
     reportable: tuple[str, ...] = ()
 
     def to_report(self, reached: str | None) -> str | None:
         """The level an ID token says for what was reached (R10), or None where that does not do.
 
         Where the request insists on certain values, the strongest of them that was met: section 5.5.1.1 wants one of
-        them, and a higher level meets a lower one.
+        them, and a higher level meets a lower one. Who asks in a framework's names is answered in them.
         """
-        if reached not in self.levels or self.levels.index(reached) < self.levels.index(self.required):
+        if reached is None or not meets(reached, self.required, self.capabilities):
             return None
-        met = [level for level in self.reportable if self.levels.index(level) <= self.levels.index(reached)]
-        return max(met, key=self.levels.index, default=reached)
+        met = [name for name in self.capabilities.acr_names if name in self.reportable]
+        met = [name for name in met if meets(reached, name, self.capabilities)]
+        return met[-1] if met else reached
 
 
 def assurance_for(request: AuthorizationRequest, capabilities: Capabilities) -> Assurance:
@@ -32,29 +33,27 @@ def assurance_for(request: AuthorizationRequest, capabilities: Capabilities) -> 
     Voluntary values that we do not know are ignored. An essential `acr` that cannot be met is an error and not a lower
     token (section 5.5.1.1): `unmet_authentication_requirements`.
     """
-    levels = capabilities.acr_values
     asked = request.claims.id_token.get("acr")
     wanted = tuple(str(value) for value in asked.values) if asked else ()
     essential = bool(asked and asked.essential and wanted)
     # `claims` is the more exact way to say it; where both come, the specification leaves the outcome open.
-    known = [level for level in levels if level in (wanted or request.acr_values)]
+    known = tuple(name for name in capabilities.acr_names if name in (wanted or request.acr_values))
     if essential and not known:
         raise ProtocolError(UNMET_AUTHENTICATION_REQUIREMENTS, "None of the acr values asked for can be reached here.")
-    minimum = levels.index(capabilities.minimum_acr)
-    required = max(minimum, levels.index(known[0])) if known else minimum
-    return Assurance(levels[required], levels, tuple(known) if essential else ())
+    aliases = tuple(name for name, _ in capabilities.acr_aliases)
+    reportable = known if essential else aliases if set(known) <= set(aliases) and known else ()
+    return Assurance(level_for(known, capabilities), capabilities, reportable)
 
 
 def level_for(acr_values: tuple[str, ...], capabilities: Capabilities) -> str:
-    """The level to reach where a citizen answers on another device (RFC 8628, CIBA Core section 7.1): the lowest of
-    those asked for that we know, and never less than the deployment's minimum."""
-    levels = capabilities.acr_values
-    minimum = levels.index(capabilities.minimum_acr)
-    known = [levels.index(level) for level in levels if level in acr_values]
-    return levels[max(minimum, *known[:1])] if known else levels[minimum]
+    """The level to reach, also where a citizen answers on another device (RFC 8628, CIBA Core section 7.1): the lowest
+    of those asked for that we know, and never less than the deployment's minimum."""
+    known = [rank for rank in (capabilities.acr_rank(name) for name in acr_values) if rank is not None]
+    minimum = capabilities.acr_values.index(capabilities.minimum_acr)
+    return capabilities.acr_values[max(minimum, min(known, default=minimum))]
 
 
 def meets(reached: str, required: str, capabilities: Capabilities) -> bool:
-    """Whether a session's level does. One that we do not know does not (R75)."""
-    levels = capabilities.acr_values
-    return reached in levels and levels.index(reached) >= levels.index(required)
+    """Whether a session's level does. A name that we do not know does not (R75)."""
+    rank, least = capabilities.acr_rank(reached), capabilities.acr_rank(required)
+    return rank is not None and least is not None and rank >= least

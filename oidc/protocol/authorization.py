@@ -25,8 +25,9 @@ from oidc.protocol.errors import INVALID_REQUEST, ProtocolError, ReplyTo, may_tr
 from oidc.protocol.parameters import Parameters, read_seconds, refuse_repeats, require_at_most
 from oidc.protocol.pkce import read_code_challenge
 from oidc.protocol.resource import read_resources
+from oidc.protocol.vector import levels_of
 
-MAX_STATE, MAX_NONCE, MAX_HINT = 4096, 1024, 512
+MAX_STATE, MAX_NONCE, MAX_HINT, MAX_VTR = 4096, 1024, 512, 1024
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -131,7 +132,9 @@ def judge(
         scope=read_scope(parameters, client, capabilities, is_needed=not details),
         prompt=read_prompt(parameters, capabilities),
         max_age=metadata.default_max_age if max_age is None else max_age,
-        acr_values=read_acr_values(parameters) or metadata.default_acr_values,
+        acr_values=read_acr_values(parameters)
+        or levels_of(require_at_most(parameters, "vtr", MAX_VTR), capabilities)
+        or metadata.default_acr_values,
         claims=read_claims(parameters.get("claims")),
         login_hint=require_at_most(parameters, "login_hint", MAX_HINT),
         id_token_hint=parameters.get("id_token_hint"),

@@ -61,6 +61,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     service_scopes: tuple[str, ...] = ()
     acr_values: tuple[str, ...] = ("aal1", "aal2", "aal2-phr", "aal3")
     minimum_acr: str = "aal2"
+    # Names of a framework for levels of ours (eIDAS), each with the level that is the least to be called so.
+    acr_aliases: tuple[tuple[str, str], ...] = ()
+    # Where it is written what our vectors of trust mean (RFC 8485 section 4); empty: none are told.
+    trustmark: str = ""
     ui_locales: tuple[str, ...] = ("en",)
     default_subject_type: str = "pairwise"
     grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
@@ -84,6 +88,17 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the feature is switched on."""
         return feature in self.features
 
+    def acr_rank(self, name: str) -> int | None:
+        """How strong the level is that a name stands for, from 0; None for a name that we do not know."""
+        level = dict(self.acr_aliases).get(name, name)
+        return self.acr_values.index(level) if level in self.acr_values else None
+
+    @property
+    def acr_names(self) -> tuple[str, ...]:
+        """Every name of a level, the weakest level first."""
+        aliases = tuple(name for name, _ in self.acr_aliases)
+        return tuple(sorted((*self.acr_values, *aliases), key=lambda name: self.acr_rank(name) or 0))
+
     @property
     def authorization_details_types(self) -> tuple[str, ...]:
         """The names of the types (RFC 9396 section 10)."""
@@ -93,3 +108,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         """A level nobody knows would fail at the first citizen instead of at start (R74)."""
         if self.minimum_acr not in self.acr_values:
             raise ValueError(f"minimum_acr: {self.minimum_acr!r} is not one of acr_values {self.acr_values}")
+        for name, level in self.acr_aliases:
+            if level not in self.acr_values:
+                raise ValueError(f"acr_aliases: {level!r}, which {name!r} stands for, is not one of acr_values")

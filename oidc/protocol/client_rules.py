@@ -222,7 +222,7 @@ def values_are_known(metadata: ClientMetadata, capabilities: Capabilities) -> Pr
     """Scopes, levels and types that this provider has; a misspelt one would fail at the first citizen instead."""
     lists = (
         ("scope", metadata.scope or (), (*capabilities.scopes, *capabilities.service_scopes)),
-        ("default_acr_values", metadata.default_acr_values, capabilities.acr_values),
+        ("default_acr_values", metadata.default_acr_values, capabilities.acr_names),
         ("authorization_details_types", metadata.authorization_details_types, capabilities.authorization_details_types),
     )
     for field, values, allowed in lists:

@@ -16,7 +16,7 @@ HASHES = {
 }
 # A claim about the person can never stand in for one about the token.
 RESERVED = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp", "sid",
-                      "at_hash", "c_hash", "s_hash"})  # fmt: skip
+                      "at_hash", "c_hash", "s_hash", "vot", "vtm"})  # fmt: skip
 
 
 def id_token_claims(
@@ -33,6 +33,8 @@ def id_token_claims(
     sid: str | None = None,
     jti: str | None = None,
     at_hash: str | None = None,
+    vot: str | None = None,
+    vtm: str | None = None,
     claims: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The claims of an ID token for one audience; `azp` is left out, because it would only repeat `aud`.
@@ -55,6 +57,8 @@ def id_token_claims(
         "nonce": nonce,
         "sid": sid,
         "at_hash": at_hash,
+        "vot": vot,
+        "vtm": vtm,
     }
     about_the_person = {name: value for name, value in (claims or {}).items() if name not in RESERVED}
     return {name: value for name, value in members.items() if value is not None} | about_the_person

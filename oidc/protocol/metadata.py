@@ -53,7 +53,7 @@ def discovery_document(capabilities: Capabilities, endpoints: Endpoints) -> dict
         "response_types_supported": ["code"],
         "response_modes_supported": list(capabilities.response_modes),
         "grant_types_supported": list(capabilities.grant_types),
-        "acr_values_supported": list(capabilities.acr_values),
+        "acr_values_supported": list(capabilities.acr_names),
         "subject_types_supported": ["pairwise", "public"],
         "id_token_signing_alg_values_supported": list(capabilities.signing_algorithms),
         "token_endpoint_auth_methods_supported": list(capabilities.client_authentication_methods),
@@ -77,6 +77,8 @@ def discovery_document(capabilities: Capabilities, endpoints: Endpoints) -> dict
     for feature, members in features(capabilities).items():
         if capabilities.has(feature):
             document |= members
+    if capabilities.trustmark:
+        document["claims_supported"] += ["vot", "vtm"]
     if capabilities.authorization_details_types:
         document["authorization_details_types_supported"] = list(capabilities.authorization_details_types)
     return {name: value for name, value in document.items() if value is not None}

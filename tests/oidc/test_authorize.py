@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
-from town import FORM, ISSUER, Shown, Town, claims_of
+from town import FORM, ISSUER, Shown, Town, claims_of, new_town
 
 from accounts.account import set_state
 from identity.session import Session
@@ -460,3 +460,31 @@ async def latest_interaction(town: Town) -> str:
     async with town.transaction() as db:
         found = await db.scalar(select(InteractionRow.id).order_by(InteractionRow.id.desc()).limit(1))
     return f"/authorize?interaction={found}"
+
+
+EIDAS = "http://eidas.europa.eu/LoA/"
+
+
+async def test_who_asks_in_the_names_of_eidas_is_answered_in_them(tmp_path):
+    """Voluntary or essential: the strongest name that is true, and to who does not ask so, our own."""
+    settings = {
+        "assurance": {
+            "eidas": {"low": "aal1", "substantial": "aal2", "high": "aal3"},
+            "trustmark": "https://account.example.gov/trust",
+        }
+    }
+    async with new_town(f"sqlite+aiosqlite:///{tmp_path}/identity.sqlite", settings) as town:
+        browser, _ = await town.citizen()
+        service = await town.service()
+        told = (await town.wire.get("/.well-known/openid-configuration")).json()
+        low = await service.enter(browser, acr_values=EIDAS + "low")
+        essential = {"id_token": {"acr": {"essential": True, "values": [EIDAS + "low"]}}}
+        insisted = await service.enter(browser, claims=json.dumps(essential))
+        plain = await service.enter(browser, vtr='["P1.Cc"]')
+
+    assert {EIDAS + "low", EIDAS + "high"} < set(told["acr_values_supported"])
+    assert {"vot", "vtm"} < set(told["claims_supported"])
+    acrs = [claims_of(tokens["id_token"])["acr"] for tokens in (low, insisted, plain)]
+    assert acrs == [EIDAS + "substantial", EIDAS + "low", "aal2"]
+    assert claims_of(plain["id_token"])["vot"] == "P1.Cc.Cd.Ma.Ac"
+    assert claims_of(plain["id_token"])["vtm"] == "https://account.example.gov/trust"
