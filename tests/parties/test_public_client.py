@@ -109,3 +109,31 @@ async def test_oidc_client_ts_signs_in_and_the_second_visit_is_silent(
             assert (await found(another, "refused"))["error"] == "login_required"
             assert not complaints
             await context.close()
+
+
+async def test_oidc_client_ts_notices_that_its_citizen_has_signed_out_elsewhere(
+    browser: Browser, empty_backend: Backend, tmp_path: Path
+) -> None:
+    """Session Management 1.0 as the library has it: its own frame asks ours each second, and what it hears when another
+    tab signs out is enough."""
+    with page_served() as origin:
+        home = f"{origin}/index.html"
+        client = registered("in-the-browser", token_endpoint_auth_method="none", redirect_uris=[home])
+        on = "--setting=logout.session_management=true"
+        with provider(tmp_path, empty_backend, [client], on) as (running, [visitor, *_]):
+            context = await browser.new_context()
+            page = await context.new_page()
+            await page.goto(f"{home}#authority={running.issuer}")
+            await found(page, "out")
+            await leave_for(page, "enter()")
+            await walk(page, visitor, origin)
+            await found(page, "in")
+            await page.wait_for_timeout(1500)
+            assert await page.locator("#state").text_content() == "in", "nothing has happened yet"
+
+            another = await context.new_page()
+            await another.goto(f"{running.issuer}/end-session")
+            await another.click('button[value="continue"]')
+
+            await found(page, "signed out elsewhere")
+            await context.close()

@@ -12,6 +12,8 @@ const manager = new UserManager({
   scope: 'openid profile email',
   loadUserInfo: true,
   automaticSilentRenew: false,
+  monitorSession: true,
+  checkSessionIntervalInSeconds: 1,
   userStore: new WebStorageStateStore({ store: sessionStorage }),
 })
 
@@ -19,6 +21,8 @@ function show(state, found) {
   document.querySelector('#found').textContent = JSON.stringify(found ?? null)
   document.querySelector('#state').textContent = state
 }
+
+manager.events.addUserSignedOut(() => show('signed out elsewhere'))
 
 function told(user) {
   return { profile: user.profile, scope: user.scope, type: user.token_type, refreshable: Boolean(user.refresh_token) }
