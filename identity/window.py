@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Executable, Integer, LargeBinary, bindparam
+from sqlalchemy import Executable, Integer, LargeBinary, bindparam, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from accounts.database import AT, Instant, Transaction
+from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
 from identity.throttle_row import Throttle, counts_of
@@ -96,3 +97,29 @@ def _step(dialect: str) -> Executable:
         .on_conflict_do_update(index_elements=["key"], set_={"failures": Throttle.failures + step})
         .returning(Throttle.failures)
     )
+
+
+async def require_room(
+    db: Transaction, store: Store, vault: Vault, windows: Sequence[Window], now: datetime, reason: str
+) -> None:
+    """`count`, for whoever only wants to go on. Raises Refusal(`reason`), 429 with the seconds to wait."""
+    waiting = await count(db, store, vault, windows, now)
+    if waiting is not None:
+        raise Refusal(reason, status=429, retry_after=waiting)
+
+
+async def give_back(db: Transaction, store: Store, vault: Vault, windows: Sequence[Window], now: datetime) -> None:
+    """What was counted just now was no guess: take it out again, and a step that it filled with it."""
+    for window in windows:
+        key = _key(vault, window, 0, now)
+        left = await store.hit("throttle:" + key[:16].hex(), window.seconds, now, cost=-1)
+        if left >= 0 and (left + 1) % window.step == 0:
+            await db.execute(_EMPTIED, {"of": key, "step": window.step})
+
+
+_EMPTIED = (
+    update(Throttle)
+    .where(Throttle.key == bindparam("of", type_=LargeBinary()))
+    .where(Throttle.failures >= bindparam("step", type_=Integer()))
+    .values(failures=Throttle.failures - bindparam("step", type_=Integer()))
+)

@@ -22,6 +22,7 @@ from accounts.errors import Refusal
 from accounts.notification import Message, send
 from accounts.store import Store
 from accounts.vault import Vault
+from identity.window import Window, require_room
 from oidc.client import RegisteredClient
 from oidc.endpoints.caller import calling_client
 from oidc.endpoints.errors import ERRORS, json_response
@@ -29,6 +30,7 @@ from oidc.fetcher import FetchFailed
 from oidc.protocol.ciba import (
     LONGEST,
     BackchannelRequest,
+    Once,
     backchannel_response,
     read_backchannel_request,
     resolve_backchannel_request,
@@ -59,7 +61,7 @@ async def backchannel_authentication(
     counted = await _resolved(db, store, provider, client, parameters, now)
     asked = read_backchannel_request(counted, client, provider.capabilities)
     account_id = await _person(db, vault, provider, client, asked, now)
-    await _require_patience(store, vault, client, asked, now, provider.policy.asked)
+    await _require_patience(db, store, vault, client, asked, now, provider.policy.asked)
     lifetime = min(asked.expires_in, provider.policy.waiting)
     opened = await open_request(
         db,
@@ -96,19 +98,20 @@ async def _resolved(
 ) -> Parameters:
     """Section 7.1.1: what a signed request says; its `jti` is good once."""
 
-    def resolve(keys: tuple[Key, ...]) -> tuple[Parameters, str | None]:
+    def resolve(keys: tuple[Key, ...]) -> tuple[Parameters, Once | None]:
         return resolve_backchannel_request(parameters, client, keys, provider.capabilities, now)
 
     if "request" not in parameters:
         return resolve(())[0]
     try:
-        counted, jti = await provider.client_keys.verified(client, resolve, now, db.pause)
+        counted, once = await provider.client_keys.verified(client, resolve, now, db.pause)
     except FetchFailed as error:
         raise ProtocolError(
             INVALID_REQUEST, "The keys of the client could not be fetched.", detail=error.detail
         ) from error
     seconds = int(LONGEST.total_seconds()) + 60
-    if jti is not None and not await store.first_use(f"ciba:{client.client_id}:{jti}", now, seconds, now):
+    name = f"ciba:{client.client_id}:{once.jti}" if once else ""
+    if once is not None and not await store.first_use(name, once.issued_at, seconds, now):
         raise ProtocolError(INVALID_REQUEST, "The request object was used before.")
     return counted
 
@@ -150,12 +153,17 @@ async def _is_active(db: Transaction, account_id: UUID) -> bool:
 
 
 async def _require_patience(
-    store: Store, vault: Vault, client: RegisteredClient, asked: BackchannelRequest, now: datetime, most: int
+    db: Transaction,
+    store: Store,
+    vault: Vault,
+    client: RegisteredClient,
+    asked: BackchannelRequest,
+    now: datetime,
+    most: int,
 ) -> None:
     """By the hint, known or not, so that the limit tells nothing either."""
     who = vault.mac("ciba.hint", f"{client.client_id}\n{asked.hint.casefold()}".encode()).hex()
-    if await store.hit(f"ciba:{who}", TEN_MINUTES, now) > most:
-        raise Refusal("too_many_requests", status=429, retry_after=TEN_MINUTES)
+    await require_room(db, store, vault, [Window(f"ciba {who}", most, TEN_MINUTES)], now, "too_many_requests")
 
 
 async def _notify(

@@ -17,6 +17,7 @@ from accounts.pages.page import N_, Problem, form_of, page, see_other
 from accounts.store import Store
 from accounts.vault import Vault
 from identity.session import SessionView
+from identity.window import Window, give_back, require_room
 from oidc.client import RegisteredClient
 from oidc.endpoints.caller import calling_client
 from oidc.endpoints.cors import ANYONE, preflight
@@ -51,8 +52,8 @@ async def device_authorization(
     """Sections 3.1 and 3.2."""
     client, parameters = await calling_client(request, db, store, provider, now)
     asked = read_device_request(parameters, client, provider.capabilities)
-    if await store.hit(f"device:{address}", TEN_MINUTES, now) > ASKED:
-        raise Refusal("too_many_requests", status=429, retry_after=TEN_MINUTES)
+    window = Window(f"devices at {address}", ASKED, TEN_MINUTES)
+    await require_room(db, store, vault, [window], now, "too_many_requests")
     user_code, opened = await _opened(db, vault, provider, client, asked, address, now)
     answered = device_response(
         device_code=opened.secret,
@@ -118,14 +119,12 @@ async def type_code(
     form = await form_of(request)
     code = typed(form.get("user_code", ""))
     # Counted before it is judged, and given back where it was right: tries that race are all counted.
-    counters = (f"user_code:{address}", TRIES), ("user_code", TRIES_OF_ALL)
-    for counter, most in counters if code else ():
-        if await store.hit(counter, TEN_MINUTES, now) > most:
-            raise Refusal("too_many_attempts", status=429, retry_after=TEN_MINUTES)
+    limits = (f"user codes from {address}", TRIES), ("user codes", TRIES_OF_ALL)
+    windows = [Window(place, most, TEN_MINUTES) for place, most in limits] if code else []
+    await require_room(db, store, vault, windows, now, "too_many_attempts")
     taken = await take_by_code(db, vault, code, browser.digest, now) if code else None
     if taken is not None:
-        for counter, _ in counters:
-            await store.hit(counter, TEN_MINUTES, now, cost=-1)
+        await give_back(db, store, vault, windows, now)
         return see_other(f"/device/{taken}")
     text = N_("This code is not known, or its time is over. Check it on your device.")
     return page(request, "device.html", problems=[Problem("user_code", text)], typed=form)

@@ -15,8 +15,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, SkipValidation
 
 from accounts.database import Transaction, digest, new_secret
-from accounts.errors import Refusal
 from accounts.store import Store
+from accounts.vault import Vault
+from identity.window import Window, require_room
 from oidc.client import RegisteredClient, find_client, put_client, set_disabled
 from oidc.endpoints.bearer import NoToken
 from oidc.endpoints.cors import ANYONE, preflight
@@ -62,6 +63,7 @@ async def register(
     request: AnyRequest,
     db: NamedDependency[Transaction],
     now: NamedDependency[datetime],
+    vault: NamedDependency[Vault],
     store: NamedDependency[SkipValidation[Store]],
     provider: NamedDependency[Provider],
     address: NamedDependency[str],
@@ -69,8 +71,8 @@ async def register(
     """RFC 7591 section 3.1. The limits come first, then the rules, then what is fetched; the invitation is spent only
     for a registration that happens."""
     policy = _require_on(provider)
-    if await store.hit(f"register:{address}", HOUR, now) > policy.per_address:
-        raise Refusal("too_many_registrations", status=429, retry_after=HOUR)
+    window = Window(f"registrations from {address}", policy.per_address, HOUR)
+    await require_room(db, store, vault, [window], now, "too_many_registrations")
     invitation = await _invitation(request, db, now) if policy.mode == "initial_token" else None
     metadata = read_own_metadata(provider, await _body(request), now).metadata
     if await count_registrations(db) >= policy.max_clients:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +14,7 @@ from oidc.protocol.capabilities import FAPI2_ALGORITHMS, Capabilities
 from oidc.protocol.client import Client, require_grant_type
 from oidc.protocol.client_metadata import CIBA_GRANT
 from oidc.protocol.errors import INVALID_BINDING_MESSAGE, INVALID_REQUEST, INVALID_SCOPE, ProtocolError
-from oidc.protocol.jwt import JwtKind, require_current, require_jti, require_lifetime, verify_jwt
+from oidc.protocol.jwt import JwtKind, require_current, require_instant, require_jti, require_lifetime, verify_jwt
 from oidc.protocol.parameters import Parameters, read_seconds
 from oidc.protocol.profile import algorithms_for
 from oidc.protocol.request_object import parameters_in, require_audience
@@ -110,10 +110,17 @@ def read_expiry(parameters: Parameters) -> timedelta:
     return MAX_EXPIRY if seconds is None else min(timedelta(seconds=seconds), MAX_EXPIRY)
 
 
+class Once(msgspec.Struct, frozen=True):
+    """What makes a signed request usable once."""
+
+    jti: str
+    issued_at: datetime
+
+
 def resolve_backchannel_request(
     parameters: Parameters, client: Client, keys: Sequence[Key], capabilities: Capabilities, now: datetime
-) -> tuple[Parameters, str | None]:
-    """Section 7.1.1: the parameters of a signed request, and the `jti` that must be new; else those that came.
+) -> tuple[Parameters, Once | None]:
+    """Section 7.1.1: the parameters of a signed request, and what must be new of it; else those that came.
 
     A client that registered an algorithm for it always signs.
     """
@@ -126,7 +133,8 @@ def resolve_backchannel_request(
     if not set(parameters.values) <= MAY_STAND_BESIDE:
         raise ProtocolError(INVALID_REQUEST, "With a signed request no other parameters may come.")
     claims = verify_backchannel_request(token, client, keys, capabilities, now)
-    return parameters_in(claims, client.client_id, error=INVALID_REQUEST), require_jti(claims, KIND)
+    issued_at = datetime.fromtimestamp(max(require_instant(claims, "iat", KIND), 0.0), UTC)
+    return parameters_in(claims, client.client_id, error=INVALID_REQUEST), Once(require_jti(claims, KIND), issued_at)
 
 
 def verify_backchannel_request(

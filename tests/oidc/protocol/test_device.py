@@ -284,10 +284,10 @@ def resolve(sign, public_keys, now, client):
 def test_a_signed_request_holds_everything(resolve, client):
     """CIBA Core section 7.1.1; module requested-expiry-as-string-succeeds: number or string."""
     for expiry in (30, "30"):
-        parameters, jti = resolve({"requested_expiry": expiry}, client_id="parks", client_assertion="a.b.c")
+        parameters, once = resolve({"requested_expiry": expiry}, client_id="parks", client_assertion="a.b.c")
         request = read_backchannel_request(parameters, client(), PROVIDER)
-        assert (request.hint, request.expires_in, jti) == ("ada", 30 * SECOND, "j")
-    assert resolve(of=client())[1] == "j"
+        assert (request.hint, request.expires_in, once.jti) == ("ada", 30 * SECOND, "j")
+    assert resolve(of=client())[1].jti == "j"
 
 
 @pytest.mark.parametrize(
