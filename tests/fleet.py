@@ -50,8 +50,11 @@ class Alternating(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
     def _to_the_next(self, request: httpx2.Request) -> httpx2.Request:
         port = next(self._turns)
         self.asked.append((port, request.url.path))
-        request.url = request.url.copy_with(host="127.0.0.1", port=port)
-        return request
+        # Another request: the client's own keeps its address, to which the cookies belong.
+        there, stream = request.url.copy_with(host="127.0.0.1", port=port), request.stream
+        return httpx2.Request(
+            request.method, there, headers=request.headers, stream=stream, extensions=request.extensions
+        )
 
     def close(self) -> None:
         self._http.close()

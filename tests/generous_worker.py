@@ -11,7 +11,7 @@ _strict = house._identity_policy
 
 def _generous(*arguments: object) -> object:
     policy = _strict(*arguments)  # type: ignore[arg-type]
-    throttle = msgspec.structs.replace(policy.throttle, free=200, failures=300)
+    throttle = msgspec.structs.replace(policy.throttle, free=200, failures=1000)
     return msgspec.structs.replace(policy, throttle=throttle)
 
 
