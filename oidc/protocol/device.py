@@ -34,7 +34,7 @@ def read_device_request(parameters: Parameters, client: Client, capabilities: Ca
     require_grant_type(client, DEVICE_CODE)
     details = read_authorization_details(parameters.get("authorization_details"), capabilities.detail_types, client)
     scope = read_scope(parameters, client, capabilities, is_needed=not details)
-    return DeviceRequest(scope, read_acr_values(parameters), details)
+    return DeviceRequest(scope, read_acr_values(parameters) or client.metadata.default_acr_values, details)
 
 
 def user_code_from(random: bytes) -> str:

@@ -88,6 +88,15 @@ def test_a_device_says_what_it_wants(client):
         assert refused.value.code == "unauthorized_client"
 
 
+def test_a_device_reaches_the_level_that_its_service_registered(client):
+    """OpenID Connect Registration section 2, `default_acr_values`: on this path as on every other."""
+    service = client(default_acr_values=("aal2-phr",))
+
+    assert read_device_request(parameters_of({"scope": "openid"}), service, PROVIDER).acr_values == ("aal2-phr",)
+    named = parameters_of({"scope": "openid", "acr_values": "aal2"})
+    assert read_device_request(named, service, PROVIDER).acr_values == ("aal2",)
+
+
 def test_a_device_shows_code_and_address():
     """RFC 8628 section 3.2."""
     answer = device_response(
