@@ -22,11 +22,11 @@ KIND = JwtKind(name="access token", error=INVALID_TOKEN, typ=frozenset({TYP}), a
 PLACE = "access_token.jti"
 
 
-async def subject_at(db: Transaction, provider: Provider, resource: Resource, grant: GrantView, now: datetime) -> str:
+async def subject_at(db: Transaction, provider: Provider, resource: Resource, account_id: UUID, now: datetime) -> str:
     """How this API knows the citizen: its own pairwise `sub` (OpenID Connect Core section 8.1), never the client's."""
     holder = await provider.clients.find(db, resource.introspected_by, now)
     sector = holder.subject_sector if holder else host_of(resource.uri) or resource.uri
-    return await subject_of(db, grant.account_id, sector, now)
+    return await subject_of(db, account_id, sector, now)
 
 
 async def sign_access_token(

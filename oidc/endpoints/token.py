@@ -101,7 +101,7 @@ async def answered(
     if grant is not None and is_openid:
         claims = await claims_of_grant(db, vault, grant, "id_token", tokens.scopes, now)
     resource = provider.resources.get(tokens.audience) if tokens.audience else None
-    sub = await subject_at(db, provider, resource, grant, now) if resource and grant else ""
+    sub = await subject_at(db, provider, resource, grant.account_id, now) if resource and grant else ""
     await db.commit()
     if resource is not None and grant is not None:
         access_token = await sign_access_token(

@@ -26,6 +26,7 @@ from oidc.protocol.client_metadata import (
     REFRESH_TOKEN,
     SELF_SIGNED_TLS,
     TLS_CLIENT_AUTH,
+    TOKEN_EXCHANGE_GRANT,
     ClientMetadata,
 )
 from oidc.protocol.errors import Problem
@@ -95,14 +96,15 @@ def addresses_use_https(metadata: ClientMetadata, capabilities: Capabilities) ->
 
 
 def grant_types_are_offered(metadata: ClientMetadata, capabilities: Capabilities) -> Problems:
-    """R2: no implicit, no password grant; and only what is switched on."""
+    """R2: no implicit, no password grant; and only what is switched on. Without client authentication, whoever finds a
+    token could turn it into others (RFC 8693 section 2.1)."""
     for grant_type in metadata.grant_types:
         if grant_type not in capabilities.grant_types:
             yield Problem("grant_types", f"{grant_type[:100]} is not offered.")
     begins = {AUTHORIZATION_CODE, DEVICE_CODE, CIBA_GRANT} & set(metadata.grant_types)
     if REFRESH_TOKEN in metadata.grant_types and not begins:
         yield Problem("grant_types", "refresh_token needs a grant type that a citizen takes part in.")
-    if metadata.is_public and {CLIENT_CREDENTIALS, CIBA_GRANT} & set(metadata.grant_types):
+    if metadata.is_public and {CLIENT_CREDENTIALS, CIBA_GRANT, TOKEN_EXCHANGE_GRANT} & set(metadata.grant_types):
         yield Problem("grant_types", "a client without credentials cannot act without a citizen.")
 
 

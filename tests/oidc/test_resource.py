@@ -16,6 +16,8 @@ from town import ISSUER, Citizen, Service, Shown, Town, claims_of, new_town
 from accounts.consent import withdraw_consent
 from config.settings import SettingsError, read_settings
 from oidc.access_token import AccessToken
+from oidc.protocol.client_metadata import TOKEN_EXCHANGE_GRANT
+from oidc.protocol.token_exchange import ACCESS_TOKEN
 
 pytestmark = pytest.mark.anyio
 
@@ -235,6 +237,25 @@ async def test_a_code_replayed_ends_it_too(city: Town) -> None:
 
     assert refusal(await parks.redeem(code)) == (400, "invalid_grant")
     assert (await facts(parks, token)) == {"active": False}
+
+
+async def test_a_token_that_is_passed_on_to_an_api_is_like_any_other_for_it(city: Town) -> None:
+    """RFC 8693 section 2.1, RFC 8707: this API's scopes alone, and the citizen as its own sector knows them, so that
+    two services cannot link one (OpenID Connect Core section 8.1)."""
+    parks, ada = await entered(city, grant_types=["authorization_code", TOKEN_EXCHANGE_GRANT])
+    bookings = await city.service("bookings")
+    held = await parks.enter(ada, scope="openid profile bookings:read maps")
+    asked = {"subject_token": held["access_token"], "subject_token_type": ACCESS_TOKEN, "resource": BOOKINGS}
+    asked["grant_type"] = TOKEN_EXCHANGE_GRANT
+
+    passed_on = (await parks.post("/token", **asked)).json()
+    beyond = await parks.post("/token", **asked, scope="maps")
+
+    direct = claims_of((await parks.enter(ada, **ASKED))["access_token"])
+    said = await facts(bookings, passed_on["access_token"])
+    assert (said["sub"], said["scope"], said["aud"]) == (direct["sub"], "bookings:read", BOOKINGS)
+    assert said["sub"] != claims_of(held["id_token"])["sub"]
+    assert refusal(beyond) == (400, "invalid_scope")
 
 
 async def test_without_the_setting_the_parameter_is_ignored(town: Town) -> None:

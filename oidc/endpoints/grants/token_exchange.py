@@ -15,6 +15,7 @@ from oidc.protocol.parameters import Parameters
 from oidc.protocol.resource import one_audience, read_resources
 from oidc.protocol.token_exchange import ACCESS_TOKEN, acting, exchanged_scope, read_exchange_request
 from oidc.provider import Provider
+from oidc.resource_token import subject_at
 from oidc.sender import Sender
 from oidc.service_token import PassedOn, keep_service_token
 from oidc.subject import subject_of
@@ -29,19 +30,25 @@ async def exchange(
     sender: Sender,
     now: datetime,
 ) -> Granted:
-    """Delegation, never impersonation: the new token says who acts, knows the citizen as this service's sector does,
-    holds no more and lives no longer than what it came from, and ends with the citizen's agreement."""
+    """Delegation, never impersonation: the new token says who acts, holds no more and lives no longer than what it came
+    from, and ends with the citizen's agreement. For an API it holds the scopes of that API alone, and knows the citizen
+    as its sector does, like any token for it (RFC 9068); else as this service's does."""
     asked = read_exchange_request(parameters)
     subject = await find_subject_token(db, asked.subject_token, now)
     if subject is None or not _may_exchange(provider, client, subject, sender):
         # RFC 8693 section 2.2.2: whatever is wrong with it, it is invalid_request, and all alike.
         raise ProtocolError(INVALID_REQUEST, "The subject_token is not valid for this client.")
     audience = one_audience(read_resources(parameters, provider.capabilities.resources))
-    scopes = exchanged_scope(subject.scopes, asked.scope, client.metadata.scope)
+    resource = provider.resources[audience] if audience else None
+    granted = resource.scope_of(subject.scopes) if resource else subject.scopes
+    scopes = exchanged_scope(granted, asked.scope, client.metadata.scope)
     act = acting(client.client_id, subject.act)
     tokens = new_access_token(provider.policy, scopes, now, sender)
     expires_at = min(tokens.access_expires_at, subject.expires_at)
-    sub = await subject_of(db, subject.account_id, client.subject_sector, now)
+    if resource is not None:
+        sub = await subject_at(db, provider, resource, subject.account_id, now)
+    else:
+        sub = await subject_of(db, subject.account_id, client.subject_sector, now)
     await db.commit()
     await keep_service_token(
         db,

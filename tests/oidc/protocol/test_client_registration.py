@@ -21,6 +21,7 @@ def whole():
         grant_types=(
             *("authorization_code", "refresh_token", "client_credentials"),
             *("urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"),
+            "urn:ietf:params:oauth:grant-type:token-exchange",
         ),
         response_modes=("query", "form_post", "jwt"),
         client_authentication_methods=(
@@ -292,9 +293,10 @@ def test_a_refresh_token_needs_somebody_who_signed_in(refused, accepted, whole):
     assert accepted(grant_types=["authorization_code", "refresh_token"]).grant_types[1] == "refresh_token"
 
 
-def test_a_public_client_cannot_act_on_its_own(refused, whole):
-    """RFC 6749 section 4.4: client_credentials is for confidential clients."""
-    problems = refused(whole, grant_types=["client_credentials"], token_endpoint_auth_method="none", redirect_uris=None)
+@pytest.mark.parametrize("grant_type", ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"])
+def test_a_public_client_cannot_act_on_its_own(refused, whole, grant_type):
+    """RFC 6749 section 4.4, RFC 8693 section 2.1: both are for confidential clients."""
+    problems = refused(whole, grant_types=[grant_type], token_endpoint_auth_method="none", redirect_uris=None)
     assert list(problems) == ["grant_types"]
 
 
