@@ -92,7 +92,7 @@ async def test_it_is_shown_to_nobody_else_and_nowhere_else(town):
 
     town.later(seconds=IDLE)
     assert value_of(await sign_in(town, browser, ada, led_to), "name") == TYPED
-    assert TYPED not in (await browser.see("/account/profile/address?kept=yes")).html
+    assert HERE_AGAIN not in (await browser.see("/account/profile/address?kept=yes")).text
 
 
 async def test_it_is_forgotten_after_an_hour(town):
