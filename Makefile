@@ -1,5 +1,5 @@
 # Every target is one command that also works without make.
-.PHONY: install demo test check bench timing stuffing walks messages
+.PHONY: install demo test check bench timing stuffing walks mutants messages
 
 install:
 	python3 .ci/setup.py install
@@ -24,6 +24,9 @@ stuffing:
 
 walks:
 	python3 .ci/setup.py walks
+
+mutants:
+	python3 .ci/setup.py mutants
 
 messages:
 	python3 .ci/setup.py messages

@@ -5,7 +5,6 @@ import re
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "oidc" / "CONFORMANCE.md"
@@ -16,12 +15,43 @@ import msgspec  # noqa: E402 - after the path is set
 
 from accounts.vault import Vault, VaultKeys  # noqa: E402
 from config import house  # noqa: E402
-from config.settings import read_settings  # noqa: E402
+from config.settings import Settings, read_settings  # noqa: E402
 from identity.session import SessionPolicy  # noqa: E402
 from oidc.key_holder import SealedKeys  # noqa: E402
+from oidc.protocol.client_metadata import ClientMetadata  # noqa: E402
 from oidc.protocol.metadata import discovery_document  # noqa: E402
 
 ISSUER = "https://account.example.gov"
+
+
+VAULT = Vault(VaultKeys(wrapping={1: bytes(32)}, current=1, blind_index=bytes(32), pepper=bytes(32)))
+
+
+class Lifetime(msgspec.Struct, frozen=True):
+    """How a duration is explained: to operators by its setting, to relying parties by the metadata `fields` they
+    register and by what `more` they may send."""
+
+    what: str
+    setting: str = ""
+    fields: tuple[str, ...] = ()
+    more: str = ""
+
+
+DESCRIBED = {
+    "code": Lifetime("an authorization code, until it is redeemed", "lifetime.code"),
+    "pushed_request": Lifetime("a pushed request, until a browser comes with it"),
+    "access_token": Lifetime("an access token", "lifetime.access_token"),
+    "id_token": Lifetime("an ID token", "lifetime.id_token"),
+    "refresh_token": Lifetime("a refresh token that is not used", "lifetime.refresh_token"),
+    "refresh_grace": Lifetime("a rotated refresh token, that answers once more with the same successor"),
+    "grant": Lifetime("what a citizen agreed to lasts, however often it is used"),
+    "waiting": Lifetime("a request from another device (RFC 8628, CIBA)", more="`requested_expiry` of a CIBA request"),
+    "absolute": Lifetime(
+        "a session", "session.absolute", ("default_max_age",), "`max_age` of a request: sign in again after so long"
+    ),
+    "idle": Lifetime("a session that is not used", "session.idle"),
+    "fresh": Lifetime("a sign-in that is fresh enough to change the account", "session.fresh"),
+}
 
 
 def main() -> int:
@@ -39,16 +69,15 @@ def main() -> int:
     return 0
 
 
-def provider() -> Any:
-    """The provider of a production deployment in which nothing but what must be set is set."""
+def settings() -> Settings:
+    """Those of a production deployment in which nothing but what must be set is set."""
     required = [("issuer", ISSUER), ("mail.url", "smtps://mail.example.gov"), ("mail.sender", "a@example.gov")]
-    vault = Vault(VaultKeys(wrapping={1: bytes(32)}, current=1, blind_index=bytes(32), pepper=bytes(32)))
-    return house._provider(read_settings(None, {}, required), vault, SealedKeys(vault))
+    return read_settings(None, {}, required)
 
 
 def metadata() -> str:
     """The discovery document of such a deployment."""
-    ours = provider()
+    ours = house._provider(settings(), VAULT, SealedKeys(VAULT))
     document = discovery_document(ours.capabilities, ours.endpoints)
     rows = ["| member | value |", "|---|---|"]
     for name, value in document.items():
@@ -61,13 +90,23 @@ def metadata() -> str:
 
 
 def lifetimes() -> str:
-    """Every duration of the two policies, with the reason that stands beside it in the code."""
-    rows = ["| what | how long by default |", "|---|---|"]
-    for policy in (provider().policy, SessionPolicy()):
+    """Every duration of the two policies; one that is not described fails, and so does a key or field that is none."""
+    rows = ["| what | by default | setting | what a client says itself |", "|---|---|---|---|"]
+    ours = settings()
+    for policy in (house._provider(ours, VAULT, SealedKeys(VAULT)).policy, SessionPolicy()):
         for name in policy.__struct_fields__:
             value = getattr(policy, name)
             if isinstance(value, timedelta):
-                rows.append(f"| {type(policy).__name__}.{name} | {duration(value)} |")
+                said = DESCRIBED[name]
+                if said.setting:
+                    section, _, key = said.setting.partition(".")
+                    if getattr(getattr(ours, section), key) != value.total_seconds():
+                        raise ValueError(f"{said.setting} does not set {name}")
+                if not set(said.fields) <= set(ClientMetadata.__struct_fields__):
+                    raise ValueError(f"no client can register all of {said.fields}")
+                own = "; ".join(filter(None, (", ".join(f"`{field}`" for field in said.fields), said.more)))
+                setting = f"`{said.setting}`" if said.setting else "-"
+                rows.append(f"| {said.what} | {duration(value)} | {setting} | {own or '-'} |")
     return "\n".join(rows)
 
 

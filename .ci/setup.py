@@ -27,6 +27,7 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
   timing     install, then measure whether answers or their time tell which addresses have an account
   stuffing   install, then let machines try leaked passwords, and count what they and citizens got
   walks      install, then walk through the pages at random: `walks COUNT`
+  mutants    install, then look whether a test notices each small change of the protocol's rules: `mutants MODULE ...`
   migration  write the next migration from what the tables lack: `migration SLUG`
   messages   bring the translators' files up to date with the texts in code and templates
 """
@@ -100,6 +101,12 @@ def walks(arguments: Sequence[str]) -> None:
     _become(PYTHON, "-m", "pytest", "-q", *walk)
 
 
+def mutants(arguments: Sequence[str]) -> None:
+    """Change the rules, all of them or those of some modules; half an hour."""
+    install()
+    _become(PYTHON, ROOT / ".ci" / "mutants.py", *arguments)
+
+
 def messages(arguments: Sequence[str]) -> None:
     """Write new texts into the translators' files and take the unused ones out."""
     install()
@@ -164,6 +171,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "timing": timing,
     "stuffing": stuffing,
     "walks": walks,
+    "mutants": mutants,
     "messages": messages,
     "migration": migration,
 }

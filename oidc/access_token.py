@@ -38,8 +38,8 @@ class AccessToken(Base):
 
 
 async def find_released(db: Transaction, token: str, now: datetime) -> Any:
-    """Everything userinfo needs, in one statement: a row with `scopes`, `client_id`, `sub`, what the token is bound to,
-    and `RELEASE_COLUMNS`; None where the token is unknown or expired, or its grant does not stand."""
+    """Everything userinfo needs, in one statement: a row with `scopes`, `client_id`, `sub`, `acr`, what the token is
+    bound to, and `RELEASE_COLUMNS`; None where the token is unknown or expired, or its grant does not stand."""
     return await db.first(_RELEASED, {"token": digest(token), "at": now})
 
 
@@ -108,6 +108,7 @@ _RELEASED = with_sources(
             AccessToken.dpop_jkt,
             AccessToken.certificate_thumbprint,
             Grant.sub,
+            Grant.acr,
             *RELEASE_COLUMNS,
         )
         .select_from(AccessToken)

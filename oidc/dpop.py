@@ -28,7 +28,7 @@ async def verified_proof(
     headers: Sequence[str],
     *,
     method: str,
-    url: str,
+    urls: Sequence[str],
     now: datetime,
     client: Client | None = None,
     access_token: str | None = None,
@@ -51,7 +51,7 @@ async def verified_proof(
     verified = verify_proof(
         proof,
         method=method,
-        url=url,
+        urls=urls,
         capabilities=provider.capabilities,
         now=now,
         client=client,

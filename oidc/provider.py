@@ -86,8 +86,13 @@ class Provider(msgspec.Struct, frozen=True):
     def audiences(self, path: str) -> tuple[str, ...]:
         """What a client assertion may be meant for besides our issuer: the token endpoint and the endpoint at `path`,
         each at both its addresses (CIBA Core section 7.1, RFC 8705 section 5)."""
+        return tuple(address for name in ("/token", path) for address in self.addresses(name))
+
+    def addresses(self, path: str) -> tuple[str, ...]:
+        """Where the endpoint at `path` can be reached: at our issuer's address, and where a certificate is asked for
+        (RFC 8705 section 5)."""
         alias = self.mutual_tls.address if self.mutual_tls else ""
-        return tuple(base + name for base in (self.issuer, alias) if base for name in ("/token", path))
+        return (self.issuer + path, *((alias + path,) if alias else ()))
 
 
 def endpoints_of(capabilities: Capabilities, policy: ProviderPolicy) -> Endpoints:

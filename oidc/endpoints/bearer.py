@@ -9,6 +9,7 @@ from oidc.endpoints.errors import as_json, protocol_error_of
 from oidc.protocol.capabilities import ASYMMETRIC_ALGORITHMS
 from oidc.protocol.errors import INVALID_REQUEST, INVALID_TOKEN, ProtocolError
 from oidc.protocol.parameters import FORM, read_form, read_query
+from oidc.protocol.step_up import InsufficientAuthentication
 
 MAX_BODY = 16_384
 MAX_TOKEN = 4096
@@ -65,11 +66,14 @@ async def _in_body(request: Request[Any, Any, Any]) -> Presented | None:
 
 
 def challenge(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The refusal as JSON, and for people's tools in `WWW-Authenticate` (RFC 6750 section 3, RFC 9449 section 7.1)."""
+    """The refusal as JSON, and for people's tools in `WWW-Authenticate` (RFC 6750 section 3, RFC 9449 section 7.1,
+    RFC 9470 section 3)."""
     response = as_json(request, error)
     known = protocol_error_of(error)
     if known.status in {400, 401, 403}:
         said = "" if isinstance(error, NoToken) else f', error="{known.code}", error_description="{known.description}"'
+        if isinstance(error, InsufficientAuthentication):
+            said += f', acr_values="{" ".join(error.acr_values)}"'
         # Who came with a proof is told in that scheme (RFC 9449 section 7.1).
         by_proof = request.headers.get("authorization", "")[:5].lower() == "dpop "
         response.headers["WWW-Authenticate"] = (BY_PROOF if by_proof else BEARER) + said

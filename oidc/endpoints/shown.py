@@ -38,7 +38,7 @@ async def shown_sender(
             provider,
             request.headers.getall("dpop"),
             method=request.method,
-            url=provider.issuer + request.url.path,
+            urls=provider.addresses(request.url.path),
             now=now,
             client=client,
             access_token=access_token,

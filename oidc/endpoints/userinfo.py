@@ -24,6 +24,7 @@ from oidc.endpoints.errors import json_response
 from oidc.endpoints.shown import shown_sender
 from oidc.protocol.dpop import require_scheme_of_binding
 from oidc.protocol.errors import INSUFFICIENT_SCOPE, INVALID_TOKEN, ProtocolError
+from oidc.protocol.step_up import require_least_acr
 from oidc.protocol.token_response import NO_STORE
 from oidc.provider import Provider
 from oidc.release import released_claims
@@ -58,6 +59,7 @@ async def userinfo(
         await _require_holder(request, store, vault, provider, client, presented, row, now)
     if "openid" not in row.scopes:
         raise ProtocolError(INSUFFICIENT_SCOPE, "The access token was issued without the scope openid.")
+    require_least_acr(row.acr, provider.capabilities)
     claims = {"sub": row.sub, **released_claims(vault, row, "userinfo", row.scopes)}
     headers = {**HEADERS, **request.state.get(ANSWER_HEADERS, {})}
     algorithm = client.metadata.userinfo_signed_response_alg

@@ -49,7 +49,7 @@ def verify_proof(
     proof: str,
     *,
     method: str,
-    url: str,
+    urls: Sequence[str],
     capabilities: Capabilities,
     now: datetime,
     client: Client | None = None,
@@ -58,8 +58,9 @@ def verify_proof(
 ) -> Proof:
     """RFC 9449 section 4.3, every check but that `jti` is new.
 
-    `url` is the endpoint's own address (from configuration, R71). `access_token` where one is presented: `ath` is its
-    hash. `nonces` are the values we would accept now, with the instant each was first given out; None asks for none.
+    `urls` are the endpoint's own addresses, from configuration (R71, RFC 8705 section 5). `access_token` where one is
+    presented: `ath` is its hash. `nonces` are the values we would accept now, with the instant each was first given
+    out; None asks for none.
     Raises `invalid_dpop_proof`, `use_dpop_nonce`.
     """
     kind = msgspec.structs.replace(KIND, algorithms=algorithms_for(client, capabilities.dpop_algorithms))
@@ -68,7 +69,7 @@ def verify_proof(
     jti = require_jti(claims, kind)
     if claims.get("htm") != method:
         raise ProtocolError(INVALID_DPOP_PROOF, "The DPoP proof is for another method.")
-    require_same_address(claims.get("htu"), url)
+    require_same_address(claims.get("htu"), urls)
     if access_token is not None:
         require_token_hash(claims.get("ath"), access_token)
     if nonces is not None:
@@ -96,9 +97,9 @@ def require_nonce(nonce: object, nonces: Mapping[str, datetime]) -> datetime:
     return nonces[nonce]
 
 
-def require_same_address(htu: object, url: str) -> None:
+def require_same_address(htu: object, urls: Sequence[str]) -> None:
     """Section 4.3, check 9: without query and fragment, normalised (RFC 3986 sections 6.2.2 and 6.2.3)."""
-    if normalized(htu) is None or normalized(htu) != normalized(url):
+    if normalized(htu) is None or normalized(htu) not in {normalized(url) for url in urls}:
         raise ProtocolError(INVALID_DPOP_PROOF, "The DPoP proof is for another address.")
 
 

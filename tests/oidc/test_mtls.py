@@ -210,15 +210,16 @@ async def test_fapi_tokens_are_bound_to_the_certificate_where_there_is_no_proof(
     assert facts["cnf"] == {"x5t#S256": thumbprint(renewed)}
 
 
-async def test_a_proof_and_a_certificate_can_both_bind(behind: Town) -> None:
-    """RFC 9449 with RFC 8705: who registered for certificates and brings a proof gets both."""
+@pytest.mark.parametrize("base", [ISSUER, ALIAS])
+async def test_a_proof_and_a_certificate_can_both_bind(behind: Town, base: str) -> None:
+    """RFC 9449 with RFC 8705: who registered for certificates and brings a proof gets both, at either address."""
     held = certificate(PARKS, key=SERVICE_KEY)
     parks = Fapi(behind, await behind.service(**by_key(tls_client_certificate_bound_access_tokens=True)))
     ada, _ = await behind.citizen()
     shown = await ada.see(parks.service.address())
     code = parks.service.answer(await ada.follow(await ada.press(shown, "allow")))["code"]
     form = {"client_id": "parks", "grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
-    headers = {**FORM, "client-cert": header(held), "dpop": parks.proof("/token")}
+    headers = {**FORM, "client-cert": header(held), "dpop": parks.proof("/token", htu=f"{base}/token")}
     form["redirect_uri"] = parks.service.redirect_uri
 
     tokens = (await behind.wire.post("/token", data=form, headers=headers)).json()

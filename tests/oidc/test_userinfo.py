@@ -189,3 +189,17 @@ async def test_two_sectors_know_one_citizen_by_two_subjects(backend: Backend) ->
 
         assert seen[0]["sub"] != seen[1]["sub"]
         assert seen[0]["sid"] != seen[1]["sid"]
+
+
+async def test_a_sign_in_that_is_not_enough_any_more_is_told_what_would_be(box: Box) -> None:
+    """RFC 9470 section 3: our least level has risen since; the challenge names those that a step-up can ask for."""
+    session = await box.session(await box.person(Claims(name="Ada")), acr="aal1")
+    tokens = (await box.redeem(await box.code(await box.register(), session=session))).json()
+
+    refused = await box.userinfo(tokens["access_token"])
+
+    assert (refused.status_code, refused.json()["error"]) == (401, "insufficient_user_authentication")
+    challenge = refused.headers["www-authenticate"]
+    assert challenge.startswith('Bearer realm="userinfo", error="insufficient_user_authentication"')
+    assert challenge.endswith('acr_values="aal2 aal2-phr aal3"')
+    assert "sub" not in refused.json()

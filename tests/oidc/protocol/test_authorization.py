@@ -279,7 +279,7 @@ def test_a_scope_the_client_is_not_registered_for_is_refused(request_of, told_to
 def test_without_openid_nothing_about_the_person_is_granted(request_of, capabilities):
     """OpenID Connect Core section 3.1.2.1: it is plain OAuth 2.0 then."""
     with_api = msgspec.structs.replace(capabilities, scopes=(*capabilities.scopes, "tax.read"))
-    request = request_of(None, with_api, scope="tax.read profile offline_access")
+    request = request_of(None, with_api, scope="tax.read profile email phone address offline_access")
 
     assert request.scope == ("tax.read",)
     assert not request.is_openid

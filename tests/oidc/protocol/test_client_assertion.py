@@ -58,6 +58,14 @@ def test_a_good_assertion_says_what_may_not_come_again(verify, client, fapi, now
         assert (used.jti, used.issued_at, used.expires_at) == ("j", now, now + timedelta(seconds=60))
 
 
+def test_in_fapi_an_assertion_is_short_lived(verify, refused, client, fapi):
+    """R6: elsewhere an hour, in FAPI ten minutes."""
+    assert verify(client, exp=3600)
+    assert refused(client, exp=3700)
+    assert verify(fapi, exp=600)
+    assert refused(fapi, exp=700)
+
+
 def test_without_iat_it_may_be_as_old_as_it_can_be(verify, client, now):
     """So that a store that forgot fails closed (architecture.md)."""
     assert verify(client, iat=None).issued_at == now + timedelta(seconds=60) - timedelta(hours=1)

@@ -33,7 +33,9 @@ def prove(sign, keys, capabilities, now):
         for name in {"iat", "exp", "nbf"} & set(said):
             said[name] = int(now.timestamp()) + said[name]
         head = {"typ": "dpop+jwt", "kid": None, "jwk": keys["ec"].as_dict(private=False)} | (header or {})
-        return verify_proof(sign(said, **head), method=method, url=url, capabilities=capabilities, now=now, **context)
+        return verify_proof(
+            sign(said, **head), method=method, urls=(url,), capabilities=capabilities, now=now, **context
+        )
 
     return check
 
@@ -130,6 +132,7 @@ def test_the_proof_is_for_this_address(refusal, htu):
 def test_escapes_are_compared_as_what_they_mean():
     """RFC 3986 section 6.2.2: case of the digits, and letters that need no escape."""
     assert normalized("https://a.example/%7ex%2f") == normalized("https://A.example:443/~x%2F")
+    assert normalized("https://a.example/%c3%a9") == "https://a.example:443/%C3%A9"
     assert normalized("https://a.example") == normalized("https://a.example/")
     assert normalized("https://a.example/%2f") != normalized("https://a.example//")
 
@@ -166,6 +169,7 @@ def test_a_nonce_of_ours_says_when_the_proof_was_made(prove, refusal, now):
 
     proof = prove({"nonce": "n-1", "iat": -3600}, nonces=nonces)
     assert proof.issued_at == now - timedelta(seconds=50)
+    assert (proof.jkt, proof.jti) == (prove().jkt, "j")
     assert proof.expires_at > now
     for nonce in (None, "n-0", 7, ["n-1"]):
         assert refusal({"nonce": nonce}, nonces=nonces) == "use_dpop_nonce"

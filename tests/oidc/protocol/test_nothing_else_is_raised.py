@@ -302,9 +302,9 @@ def test_verifying_proofs_and_request_objects(data, fapi, sign, keys, public_key
     plain = sign(claims)
     url = "https://id.example/token"
     for check in (
-        lambda: verify_proof(proof, method="POST", url=url, capabilities=PROVIDER, now=now, access_token="t"),
-        lambda: verify_proof(proof, method="POST", url=url, capabilities=PROVIDER, now=now, nonces={"parks": now}),
-        lambda: verify_proof(plain, method="POST", url=url, capabilities=PROVIDER, now=now, client=client),
+        lambda: verify_proof(proof, method="POST", urls=(url,), capabilities=PROVIDER, now=now, access_token="t"),
+        lambda: verify_proof(proof, method="POST", urls=(url,), capabilities=PROVIDER, now=now, nonces={"parks": now}),
+        lambda: verify_proof(plain, method="POST", urls=(url,), capabilities=PROVIDER, now=now, client=client),
         lambda: resolve_request_object(parameters_of({"request": plain}), client, public_keys, PROVIDER, now),
         lambda: resolve_backchannel_request(parameters_of({"request": plain}), client, public_keys, PROVIDER, now),
     ):

@@ -232,6 +232,17 @@ def test_an_unsigned_object_is_another_way_to_write_parameters(resolve, refusal,
     assert refusal(unsigned(said(), jku="https://evil.example"), client) == "invalid_request_object"
 
 
+@pytest.mark.parametrize("value", [[{"type": "payment"}], {"type": "payment"}])
+def test_details_and_audiences_may_be_written_as_json(resolve, sign, said, client, value):
+    """RFC 9101 section 4, RFC 9396 section 3: in an object they need not be text within text."""
+    signed = sign(said(authorization_details=value, audience=["https://a.example", "https://b.example"]))
+    found = resolve(signed, client).parameters
+
+    assert json.loads(found.get("authorization_details")) == value
+    assert found.all("audience") == ("https://a.example", "https://b.example")
+    assert found.get("client_id") == "parks"
+
+
 def test_without_an_object_the_parameters_are_what_came(client, public_keys, provider, now):
     """The common case."""
     parameters = parameters_of({"client_id": "parks", "state": "s"})
@@ -267,6 +278,7 @@ def test_what_is_fetched_is_what_the_fragment_says():
     asked = parameters_of({"request_uri": "...", "state": "s"})
 
     found = by_value(asked, f"https://parks.example/r#{digest}", document)
+    assert by_value(asked, f"https://parks.example/r#{digest}=", document) == found
 
     assert (found.get("request"), found.get("state"), "request_uri" in found) == ("x.y.z", "s", False)
     with pytest.raises(ProtocolError) as refused:

@@ -54,6 +54,8 @@ def test_a_token_request_is_read_whole():
     assert request.grant_type == "authorization_code"
     assert (request.credentials.client_id, request.credentials.secret) == ("parks", "s3cret")
     assert read_code_grant(request.parameters) == CodeGrant("c", "https://parks.example/", None)
+    with_verifier = parameters_of({"code": "c", "code_verifier": "v"})
+    assert read_code_grant(with_verifier) == CodeGrant("c", None, "v")
 
 
 def test_a_token_request_is_small():
@@ -68,6 +70,12 @@ def test_basic_credentials_are_form_encoded_first(client_id, secret):
     """RFC 6749 section 2.3.1: what most servers get wrong."""
     found = credentials(basic(client_id, secret))
     assert (found.client_id, found.secret, found.method) == (client_id, secret, "client_secret_basic")
+
+
+def test_a_secret_that_nobody_encoded_may_hold_a_colon():
+    """RFC 7617 section 2: the first colon ends the name."""
+    found = credentials("Basic " + b64encode(b"parks:a:b").decode())
+    assert (found.client_id, found.secret) == ("parks", "a:b")
 
 
 def test_the_scheme_of_the_header_has_no_case():
