@@ -176,9 +176,10 @@ def _one_after_another(app: Litestar) -> None:
 def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
     """An expected "no": a sign-in first, or a page that says what happened and what to do."""
     if isinstance(refusal, SignInRequired | FreshSignInRequired):
-        here = request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else "")
-        if request.state.get(KEPT):
-            here += f"?{KEPT}=yes"
+        kept = request.state.get(KEPT)
+        query = [request.url.query] if request.url.query and (request.method == "GET" or kept) else []
+        query += [f"{KEPT}=yes"] if kept else []
+        here = request.url.path + ("?" + "&".join(query) if query else "")
         fresh = "&fresh=1" if isinstance(refusal, FreshSignInRequired) else ""
         return see_other(f"/sign-in?return_to={quote(here, safe='')}{fresh}")
     # The route, not the address: some addresses hold a secret (R66).

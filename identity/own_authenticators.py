@@ -51,14 +51,14 @@ async def verify_own_level(db: Transaction, citizen: Citizen, policy: IdentityPo
 async def add_app(
     db: Transaction, vault: Vault, owner: Owner, totp_id: UUID, code: str, name: str, now: datetime
 ) -> None:
-    """Set up the offered app by its first code, under a name of the citizen's.
+    """Set up the offered app by its first code, under a name of the citizen's, of which its notice says nothing.
     Raises Refusal "code_wrong" or "app_too_many"."""
     key = await data_key_of(db, vault, owner.citizen.account_id)
     if len(await totp.totps_of(db, key, owner.citizen.account_id)) >= MAX_APPS:
         raise Refusal("app_too_many")
     if not await totp.confirm(db, key, owner.citizen.account_id, totp_id, code, name, now):
         raise Refusal("code_wrong")
-    await _changed(db, vault, owner, "authenticator_added", "totp", now, name)
+    await _changed(db, vault, owner, "authenticator_added", "totp", now)
 
 
 async def add_phone(db: Transaction, vault: Vault, owner: Owner, contact_id: UUID, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from accounts.citizen import Browser
 from accounts.contact import contacts_of
 from accounts.database import Transaction
 from accounts.errors import Refusal
-from accounts.pages.page import Problem, form_of, page, see_other
+from accounts.pages.page import KEEPS, Problem, form_of, page, see_other
 from accounts.store import Store
 from accounts.vault import Vault
 from identity.authenticator import authenticators_of
@@ -42,7 +42,7 @@ async def passkey_page(
     return await _page(request, db, vault, store, browser, owner, identity_policy, now)
 
 
-@post(PASSKEY, dependencies=OWNER)
+@post(PASSKEY, dependencies=OWNER, opt={KEEPS: ("name",)})
 async def register_passkey(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],

@@ -95,6 +95,16 @@ async def test_it_is_shown_to_nobody_else_and_nowhere_else(town):
     assert HERE_AGAIN not in (await browser.see("/account/profile/address?kept=yes")).text
 
 
+async def test_a_page_that_had_a_choice_in_its_address_has_it_again(town):
+    """Which kind of key was to be added stands there."""
+    ada, browser = await at_home(town)
+    path = "/account/security/passkey?kind=key"
+
+    page = await sign_in(town, browser, ada, await send_late(town, browser, path, 360, name=TYPED))
+
+    assert (page.heading, page.action, value_of(page, "name")) == ("Add a security key", path, TYPED)
+
+
 async def test_it_is_forgotten_after_an_hour(town):
     ada, browser = await at_home(town)
     led_to = await send_late(town, browser, NAME, IDLE, name=TYPED)
