@@ -6,7 +6,19 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, ColumnElement, ForeignKey, Index, LargeBinary, String, Uuid, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Uuid,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 from webauthn.helpers.structs import AuthenticatorTransport, PublicKeyCredentialDescriptor
 
@@ -166,11 +178,14 @@ async def remove_all(db: Transaction, account_id: UUID, now: datetime, *, but: U
     )
 
 
-async def descriptors(db: Transaction, account_id: UUID) -> list[PublicKeyCredentialDescriptor]:
-    """The account's credentials as options name them."""
+async def descriptors(
+    db: Transaction, account_id: UUID, *, attested: bool = False
+) -> list[PublicKeyCredentialDescriptor]:
+    """The account's credentials as options name them; or only those whose make is attested."""
+    which = Passkey.is_attested.is_(True) if attested else true()
     rows = await db.all(
         select(Passkey.credential_id, Passkey.transports)
-        .where(Passkey.account_id == account_id, Passkey.removed_at.is_(None))
+        .where(Passkey.account_id == account_id, Passkey.removed_at.is_(None), which)
         .limit(MAX_PASSKEYS)
     )
     return [

@@ -74,7 +74,8 @@ async def registration_options(
             resident_key=ResidentKeyRequirement.REQUIRED if alone else resident,
             user_verification=verification(alone),
         ),
-        exclude_credentials=await descriptors(db, account_id),
+        # A key that is here already, and was not asked for its make, may come again: else it could never be checked.
+        exclude_credentials=await descriptors(db, account_id, attested=attested),
         hints=[SECURITY_KEY] if wants_key else ANY_DEVICE,
     )
     # Whether it became discoverable is told by an extension alone (section 10.1.3), which the library does not know.

@@ -45,6 +45,7 @@
     }
   });
   button.hidden = false;
+  for (const more of document.querySelectorAll("[data-with-passkey]")) more.hidden = false;
   for (const other of document.querySelectorAll("[data-without-passkey]")) other.hidden = true;
   /* Without finger, face or code of its own a device offers the phone or a key, which is said before. */
   const warning = document.querySelector("[data-no-platform]");

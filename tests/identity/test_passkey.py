@@ -31,7 +31,7 @@ class Site:
     def __init__(self, database, store, person, now):
         self.database, self.store, self.person, self.now = database, store, person, now
 
-    async def offer(self, *, alone=True, bound_to=HERE):
+    async def offer(self, *, alone=True, bound_to=HERE, attested=False):
         async with self.database.begin() as db:
             return await registration_options(
                 db,
@@ -41,6 +41,7 @@ class Site:
                 bound_to=bound_to,
                 user_name="ada@example.org",
                 alone=alone,
+                attested=attested,
                 now=self.now,
             )
 
@@ -222,6 +223,20 @@ async def test_a_key_that_keeps_nothing_counts_beside_a_password_alone(site, dat
     with pytest.raises(Refusal, match="passkey_refused"):
         await site.use(key)
     assert (await site.use(key, account_id=ada.account_id, needs_verification=False)).method == "passkey_uv"
+
+
+async def test_a_key_that_is_here_already_may_come_again_to_be_checked(site, database):
+    """Else who once registered it as a plain key could never reach AAL3 with it."""
+    await site.register(SoftPasskey(synced=False))
+    checked = SoftPasskey(synced=False)
+    await site.register(checked)
+    async with database.begin() as db:
+        which = Passkey.credential_id == checked.credential_id
+        await db.execute(update(Passkey).where(which).values(is_attested=True))
+
+    options = json.loads((await site.offer(attested=True)).options)
+
+    assert [one["id"] for one in options["excludeCredentials"]] == [bytes_to_base64url(checked.credential_id)]
 
 
 async def test_this_device_comes_first_then_the_phone_then_a_key(site):

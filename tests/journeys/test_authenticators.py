@@ -1,5 +1,7 @@
 """Every authenticator: set up, signed in with, removed; each change is told to its owner by a notice with one link."""
 
+import json
+
 import pytest
 from playwright.async_api import Browser
 from street import PASSWORD, PHONE, RECOVERY_CODES, Look, Resident, Street, Visitor, visiting
@@ -223,3 +225,23 @@ async def test_codes_by_text_message(browser: Browser, street: Street) -> None:
         await visitor.give_password(somebody.email)
         await visitor.at("second-factor")
         assert await visitor.main.locator('a[href*="use=text"]').count() == 0
+
+
+async def test_who_lacks_what_a_service_asks_for_is_led_through_setting_it_up(browser: Browser, street: Street) -> None:
+    """R21, OpenID Connect Core 5.5.1.1: a passkey is set up on the way; where nothing here can do, an honest page leads
+    back to the service, which gets an error and no weaker token."""
+    somebody, parks = street.resident(), street.clients["parks"]
+    async with visiting(browser, street, Look("en", 320)) as visitor:
+        await visitor.get_device()
+        await visitor.open((await parks.start(acr_values="aal2-phr"))[0])
+        await visitor.sign_in(somebody)
+        await visitor.at("enrol")
+        await visitor.tap()
+        await visitor.at("consent")
+        insists = json.dumps({"id_token": {"acr": {"essential": True, "values": ["aal3"]}}})
+        await visitor.open((await parks.start(claims=insists))[0])
+        await visitor.at("error")
+        await visitor.arrive(visitor.main.locator("a.button"))
+
+        assert visitor.page.url.startswith(street.parks)
+        assert not [address for _, address in visitor.documents if "code=" in address]
