@@ -89,7 +89,7 @@ def timing(arguments: Sequence[str]) -> None:
 
 
 def stuffing(arguments: Sequence[str]) -> None:
-    """Two minutes of simulated attack; not a test, because it has figures for an answer."""
+    """Simulate an attack for some minutes; not a test, because it has figures for an answer."""
     _long_command("stuffing", arguments)
 
 

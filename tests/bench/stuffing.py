@@ -1,27 +1,28 @@
 """`make stuffing`: leaked passwords tried at 10,000 accounts from 500 addresses, while citizens sign in (R26, R28).
 
-A simulated quarter of an hour through the real verbs (the page's ticket, `prove_password`), on a SQLite file that is
-the same each time, with the cheapest hashes: guesses are counted here, not milliseconds. Prints, for limits alone and
-for three kinds of machines under work, what was judged of what they tried, and which citizens were hindered.
+A simulated quarter of an hour through the real verbs (the page's ticket, `prove_password`), on a copy of the same
+PostgreSQL database each time, with the cheapest hashes: guesses are counted here, not milliseconds. Prints, for limits
+alone and for three kinds of machines under work, what was judged of what they tried, and which citizens were hindered.
 """
 
 import asyncio
 import heapq
 import os
 import random
-import shutil
-import tempfile
 import time
 from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count, repeat
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from uuid import UUID
 
 import msgspec
+from bench import services
+from servers import conninfo, postgres_port
+
+import psycopg  # isort: skip
 
 from accounts.account import open_account
 from accounts.citizen import Browser
@@ -57,14 +58,14 @@ PATIENCE = 60
 """Seconds: a citizen who is not in by then is hindered."""
 CITIZENS = {"known browser": 200, "unknown, scripts": 200, "unknown, no scripts": 50}
 """Each is at an address of their own; every tenth has machines for neighbours, every fifth mistypes once."""
-LIMITS = ThrottlePolicy(everyone=5000, proof_bits=4)
+LIMITS = ThrottlePolicy(everyone=5000, proof_bits=2)
 """`everyone` as an operator of so many accounts would set it. Few bits, because the work is really done."""
 DEAR = 2 ** (ThrottlePolicy().proof_bits - LIMITS.proof_bits)
 """How much more of it the default asks."""
 OPENED = "right"
 RUNS = (
     ("limits alone", "", msgspec.structs.replace(LIMITS, proof_bits=0)),
-    ("machines ignore the work", "ignore", LIMITS),
+    ("machines ignore the work", "", LIMITS),
     ("machines wait for turns", "wait", LIMITS),
     ("machines do the work", "work", LIMITS),
 )
@@ -98,10 +99,10 @@ class Tally(msgspec.Struct):
 
 
 class Town:
-    """The accounts of a file, and what counts the attempts."""
+    """The accounts of a database, and what counts the attempts."""
 
-    def __init__(self, file: Path, vault: Vault, hasher: Hasher, throttle: ThrottlePolicy) -> None:
-        self.engine = open_engine(f"sqlite+aiosqlite:///{file}", 2, durable=False)
+    def __init__(self, url: str, vault: Vault, hasher: Hasher, throttle: ThrottlePolicy) -> None:
+        self.engine = open_engine(url, 2, durable=False)
         self.database = Database(self.engine, keep=(Refusal,))
         self.store = MemoryStore(BEGINNING - timedelta(days=1))
         self.vault, self.hasher, self.hashes = vault, hasher, 0
@@ -135,7 +136,7 @@ class Town:
                 )
             except Refusal as refusal:
                 left = refusal.retry_after or 0
-                if refusal.reason == "slowed" or visit.passwords[1:]:
+                if refusal.reason != "credentials_wrong" or visit.passwords[1:]:  # they come back
                     sent = Shown(bound_to(visit), text, proof)
                     visit.ticket = await ticket_for(self._here(db, visit, now), bound_to(visit), sent, refusal)
                     if refusal.reason == "slowed" and visit.ticket is not None:
@@ -174,14 +175,10 @@ class Town:
 
 
 def main() -> None:
-    asyncio.run(stuffing())
-
-
-async def stuffing() -> None:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="identity-stuffing-") as folder:
-        accounts, known = Path(folder, "accounts"), [Browser(new_secret()) for _ in range(CITIZENS["known browser"])]
-        await found_town(new_town(accounts, LIMITS), known)
+    known = [Browser(new_secret()) for _ in range(CITIZENS["known browser"])]
+    with services():
+        asyncio.run(found_town(new_town(database("accounts"), LIMITS), known))
         print(
             f"{ACCOUNTS:,} accounts, {RIGHT:.0%} with a password that was leaked; {MACHINES} machines in {NETWORKS} "
             f"networks try {GUESSES:,} in {ATTACK // 60} minutes.\n"
@@ -189,19 +186,27 @@ async def stuffing() -> None:
             f"{LIMITS.everyone:,} everyone; work from {LIMITS.proof_from:.0%} of the wider two.\n"
         )
         with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
-            tallies = processes.map(one_run, RUNS, repeat(accounts), repeat([browser.secret for browser in known]))
+            urls = [database(f"run{number}", "accounts") for number in range(len(RUNS))]
+            tallies = processes.map(one_run, RUNS, urls, repeat([browser.secret for browser in known]))
             for (title, *_), tally in zip(RUNS, tallies, strict=True):
                 report(title, tally)
     print(f"{time.monotonic() - began:.0f} seconds")
 
 
-def one_run(run: tuple[str, str, ThrottlePolicy], accounts: Path, known: list[str]) -> Tally:
+def database(name: str, template: str = "template1") -> str:
+    """A new one, empty or a copy; its address."""
+    port = postgres_port()
+    with psycopg.connect(conninfo(port), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return f"postgresql+psycopg://identity@127.0.0.1:{port}/{name}"
+
+
+def one_run(run: tuple[str, str, ThrottlePolicy], url: str, known: list[str]) -> Tally:
     """In a process of its own, on a copy of the accounts."""
-    title, machines, throttle = run
-    file = shutil.copy(accounts, accounts.with_name(title))
+    _, machines, throttle = run
 
     async def whole() -> Tally:
-        town = new_town(Path(file), throttle)
+        town = new_town(url, throttle)
         tally = await attacked(town, machines, [Browser(secret) for secret in known])
         await town.close()
         return tally
@@ -209,10 +214,10 @@ def one_run(run: tuple[str, str, ThrottlePolicy], accounts: Path, known: list[st
     return asyncio.run(whole())
 
 
-def new_town(file: Path, throttle: ThrottlePolicy) -> Town:
+def new_town(url: str, throttle: ThrottlePolicy) -> Town:
     """The same keys each time, so that a copy of the accounts can be read."""
     vault = Vault(VaultKeys(wrapping={1: b"w" * 32}, current=1, blind_index=b"b" * 32, pepper=b"p" * 32))
-    return Town(file, vault, Hasher(vault, CHEAPEST), throttle)
+    return Town(url, vault, Hasher(vault, CHEAPEST), throttle)
 
 
 async def found_town(town: Town, known: list[Browser]) -> None:
@@ -227,8 +232,6 @@ async def found_town(town: Town, known: list[Browser]) -> None:
             await set_password(db, account_id, await town.hasher.hash(password_of(number)), opened_at)
             if number < len(known):
                 await recognise(db, account_id, known[number].digest, opened_at)
-    async with town.engine.connect() as connection:
-        await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     await town.close()
 
 
@@ -304,8 +307,9 @@ async def guess(town: Town, tries: deque[Visit], at: float, tally: Tally) -> flo
             tally.opened.add(visit.account)
     else:
         tally.refused[reason] += 1
-        visit.not_before = at + (wait if visit.does == "wait" or reason != "slowed" else pause)
-        tries.append(visit)
+        if reason != "slowed" or visit.does:  # who ignores the work does not come back for the turn either
+            visit.not_before = at + (wait if visit.does == "wait" or reason != "slowed" else 0)
+            tries.append(visit)
     return at + pause
 
 
