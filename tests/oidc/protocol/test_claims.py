@@ -93,10 +93,12 @@ def test_a_claim_asked_for_with_a_value_is_that_or_left_out(how, released):
     assert ("email" in claims_for_userinfo(ADA, asked, ("openid", "email"))) is released
 
 
-def test_a_claim_with_another_value_hides_no_claim_after_it():
+def test_a_claim_that_does_not_leave_hides_no_claim_after_it():
     """Section 5.5.1."""
     asked = claims(userinfo={"email": {"value": "another@example.org"}, "name": None})
     assert "name" in claims_for_userinfo(ADA, asked, ("openid", "email", "profile"))
+    unknown_first = claims(id_token={"made_up": None, "name": None})
+    assert "name" in claims_for_id_token(ADA, unknown_first, ("openid", "profile"), ("name",))
 
 
 def test_true_is_not_one():
