@@ -150,15 +150,17 @@ class House:
 
     def _handlers(self) -> Mapping[str, Handler]:
         from identity.failure_burst import FAILURE_BURST, announce_failures
+        from oidc.ciba_notice import SIGN_IN_ASKED, tell_asked
         from oidc.ciba_ping import PING, ping
         from oidc.logout import deliver_logout, spread_logout
 
-        logout = (self.provider, self.database, self.vault)
+        with_provider = (self.provider, self.database, self.vault)
         return {
             "message": self._send_message,
-            SESSION_ENDED: partial(spread_logout, *logout),
-            "logout_token": partial(deliver_logout, *logout),
-            PING: partial(ping, *logout),
+            SESSION_ENDED: partial(spread_logout, *with_provider),
+            "logout_token": partial(deliver_logout, *with_provider),
+            PING: partial(ping, *with_provider),
+            SIGN_IN_ASKED: partial(tell_asked, *with_provider),
             RECOVERY_READY: self._announce_ready,
             FAILURE_BURST: partial(announce_failures, self.database, self.vault),
         }

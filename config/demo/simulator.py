@@ -122,6 +122,9 @@ def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
             ("store.prefix", f"identity:simulator-{secrets.token_hex(6)}:"),
             ("keys.directory", str(folder / "keys")),
             ("listen.workers", str(asked.workers)),
+            # Tests ask for the same few people, at numbers of one range, again and again.
+            ("ciba.per_person", "1000"),
+            ("sms.per_range", "100"),
             *asked.settings,
         ],
     )

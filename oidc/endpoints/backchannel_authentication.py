@@ -15,14 +15,14 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from sqlalchemy import select
 
-from accounts.account import Account, data_key_of
-from accounts.contact import canonical_email, contacts_of, find_account_by_email
+from accounts.account import Account
+from accounts.contact import canonical_email, find_account_by_email
 from accounts.database import Transaction
 from accounts.errors import Refusal
-from accounts.notification import Message, send
 from accounts.store import Store
 from accounts.vault import Vault
 from identity.window import Window, require_room
+from oidc.ciba_notice import asked_for
 from oidc.client import RegisteredClient
 from oidc.endpoints.caller import calling_client
 from oidc.endpoints.errors import ERRORS, json_response
@@ -45,6 +45,8 @@ from oidc.subject import find_account_by_subject
 from oidc.waiting_request import AskedFor, open_request
 
 TEN_MINUTES = 600
+NOBODY = UUID(int=0)
+"""Looked up where an address is nobody's: as many statements as for somebody (R27)."""
 
 
 @post("/backchannel-authentication", status_code=200, opt={"csrf": False}, exception_handlers=ERRORS)
@@ -82,8 +84,7 @@ async def backchannel_authentication(
     )
     if opened is None:
         raise RuntimeError("a request without a user code collides with no other")
-    if account_id is not None:
-        await _notify(db, vault, client, account_id, asked, now)
+    await asked_for(db, vault, client.client_id, account_id, asked.binding_message or "", now)
     answer = backchannel_response(auth_req_id=opened.secret, expires_in=lifetime, interval=INTERVAL)
     return json_response(answer, NO_STORE)
 
@@ -139,8 +140,8 @@ async def _person(
             canonical = canonical_email(asked.hint)
         except Refusal as error:
             raise ProtocolError(UNKNOWN_USER_ID, "The login_hint is no address.") from error
-        account_id = await find_account_by_email(db, vault, canonical)
-        return account_id if account_id and await _is_active(db, account_id) else None
+        found = await find_account_by_email(db, vault, canonical)
+        return found if await _is_active(db, found or NOBODY) else None
     else:
         account_id = await find_account_by_subject(db, client.subject_sector, asked.hint)
     if account_id is None:
@@ -164,23 +165,6 @@ async def _require_patience(
     """By the hint, known or not, so that the limit tells nothing either."""
     who = vault.mac("ciba.hint", f"{client.client_id}\n{asked.hint.casefold()}".encode()).hex()
     await require_room(db, store, vault, [Window(f"ciba {who}", most, TEN_MINUTES)], now, "too_many_requests")
-
-
-async def _notify(
-    db: Transaction,
-    vault: Vault,
-    client: RegisteredClient,
-    account_id: UUID,
-    asked: BackchannelRequest,
-    now: datetime,
-) -> None:
-    """A mail to every address, with the words to compare and without a link: nobody learns to follow one."""
-    language = await db.scalar(select(Account.locale).where(Account.id == account_id)) or "en"
-    key = await data_key_of(db, vault, account_id)
-    values = {"service": client.name_in(language), "message": asked.binding_message or ""}
-    for contact in await contacts_of(db, key, account_id):
-        if contact.is_verified and contact.kind == "email":
-            await send(db, vault, Message("email", contact.value, "sign_in_asked", language, values), now)
 
 
 handlers = [backchannel_authentication]
