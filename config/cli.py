@@ -13,6 +13,7 @@ COMMANDS = {
     "client": "config.commands.client",
     "keys": "config.commands.keys",
     "doctor": "config.commands.doctor",
+    "settings": "config.commands.settings",
     "work": "config.commands.serve",
 }
 
@@ -38,7 +39,7 @@ def main() -> None:
     \b
     Try it:       identity demo
     Test with it: identity simulate --port 8600 --people people.toml --clients clients.json
-    Operate it:   identity doctor, migrate, serve, worker, client, keys
+    Operate it:   identity settings, doctor, migrate, serve, worker, client, keys
 
     Settings come from a TOML file (--settings), then IDENTITY_SECTION__KEY in the environment, then --setting.
     """

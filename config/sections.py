@@ -6,7 +6,8 @@ import msgspec
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the truth is kept."""
+    """Where the truth is kept: `sqlite:///FILE` or `postgresql://user@host/name`; and how many connections a process
+    holds at most."""
 
     url: str = "sqlite+aiosqlite:///identity.sqlite"
     pool_size: int = 10
@@ -36,13 +37,13 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the service listens: an address, not a name."""
+    """Where the service listens (an address, not a name), with how many processes, and whether the outbox worker runs
+    inside the serving process or by `identity worker`."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
     outbox_worker: bool = True
-    """Whether the outbox worker runs inside the serving process (one process) or by `identity worker`."""
 
 
 class EidasSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +87,7 @@ class ThrottleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LifetimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds."""
+    """Seconds until a code and the tokens run out; a refresh token, when it is not used."""
 
     code: int = 60
     access_token: int = 600

@@ -17,6 +17,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--control", type=click.IntRange(0, 65535), help="Port of the control listener, on 127.0.0.1 only. Without it there is none.")  # fmt: skip # noqa: E501
 @click.option("--people", type=FILE, help="TOML: [[people]] with handle, email, password, totp, ...")
 @click.option("--clients", type=FILE, help="JSON: an array of OpenID Connect registration metadata.")
+@click.option("settings_file", "--settings", type=FILE, help="TOML: settings that --setting cannot hold, such as [[resource]]; see identity settings.")  # fmt: skip # noqa: E501
 @click.option("--database", metavar="URL", help="An empty database (postgresql+psycopg://...). Without it a temporary file.")  # fmt: skip # noqa: E501
 @click.option("--store", metavar="URL", help="A Redis (redis://host:port/number). Without it the process' memory.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer; more than one needs --store.")  # fmt: skip # noqa: E501
@@ -26,6 +27,7 @@ def simulate(
     control: int | None,
     people: Path | None,
     clients: Path | None,
+    settings_file: Path | None,
     database: str | None,
     store: str | None,
     workers: int,
@@ -46,7 +48,9 @@ def simulate(
 
     \b
     Settings made for this: assurance.minimum, throttle.per_address, lifetime.code, lifetime.access_token,
-    lifetime.refresh_token, lifetime.id_token, session.idle, session.absolute (seconds).
+    lifetime.refresh_token, lifetime.id_token, session.idle, session.absolute (seconds). Off until they are set:
+    registration.mode=open, logout.front_channel=true, logout.session_management=true.
+    All there are: identity settings.
     """
     # Until the server listens for signals itself: an end is an end, and leaves nothing behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -67,6 +71,7 @@ def simulate(
             database=database,
             store=store,
             workers=workers,
+            settings_file=settings_file,
             settings=split_pairs(pairs),
         )
         run(lambda stopping: simulate(asked, stopping, _say, lambda line: click.echo(line, err=True)))

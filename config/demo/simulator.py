@@ -41,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True):
     database: str | None = None
     store: str | None = None
     workers: int = 1
+    settings_file: Path | None = None
     settings: Sequence[tuple[str, str]] = ()
 
 
@@ -109,9 +110,12 @@ async def _answer(
 
 
 def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
-    """The environment has no say: the same command gives the same provider everywhere."""
+    """The environment has no say: the same command gives the same provider everywhere.
+
+    A file may be that of a deployment: what the simulator decides itself outranks it, and no real token is touched.
+    """
     return read_settings(
-        None,
+        asked.settings_file,
         {},
         [
             ("issuer", issuer),
@@ -121,6 +125,7 @@ def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
             # A shared Redis may remember an earlier run, and another clock.
             ("store.prefix", f"identity:simulator-{secrets.token_hex(6)}:"),
             ("keys.directory", str(folder / "keys")),
+            *((f"keys.pkcs11_{part}", "") for part in ("module", "token", "pin")),
             ("listen.workers", str(asked.workers)),
             # Tests ask for the same few people, at numbers of one range, again and again.
             ("ciba.per_person", "1000"),

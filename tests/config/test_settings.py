@@ -1,9 +1,12 @@
 """Settings: what is wrong or unsafe is named by its key, and nothing starts on it (R74)."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from config.commands.settings import page
 from config.settings import Settings, SettingsError, read_settings
 
 GOOD = {
@@ -157,3 +160,27 @@ def test_variables_that_only_begin_like_ours_are_left_alone() -> None:
     assert read.issuer == GOOD["IDENTITY_ISSUER"]
     with pytest.raises(SettingsError, match="sesion: there is no such setting"):
         read_settings(None, {**GOOD, "IDENTITY_SESION__IDLE": "60"})
+
+
+def test_the_page_of_all_settings_is_a_file_that_changes_nothing(tmp_path: Path) -> None:
+    """What `identity settings` prints, with every `#` taken away, is read, names every key, and sets what was set."""
+    (file := tmp_path / "identity.toml").write_text(re.sub(r"(?m)^#(?! |$)", "", page()))
+
+    read = read_settings(file, GOOD)
+
+    unset = read_settings(None, GOOD)
+    assert msgspec.structs.replace(read, resource=(), authorization_detail=()) == unset
+    assert read.resource and read.authorization_detail
+    for section in msgspec.structs.fields(Settings):
+        for field in getattr(type(section.default), "__struct_fields__", ()):
+            assert re.search(rf"(?m)^(#{field} =|\[{section.name}\.{field}\])", page()), f"{section.name}.{field}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "oidc/CONFORMANCE.md"])
+def test_documents_name_only_settings_that_there_are(document: str) -> None:
+    """A setting that was renamed leaves no stale advice behind."""
+    sections = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    named = re.findall(r"`(\w+)\.(\w+)[`=]", Path(document).read_text("utf-8"))
+    settings = [(section, key) for section, key in named if section in sections]
+    assert settings
+    assert [f"{section}.{key}" for section, key in settings if not hasattr(sections[section], key)] == []

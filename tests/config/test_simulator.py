@@ -226,6 +226,21 @@ def test_a_level_below_the_usual_can_be_allowed_and_lifetimes_set(tmp_path: Path
         assert (claims["acr"], tokens["expires_in"], claims["exp"] - claims["iat"]) == ("aal1", 77, 88)
 
 
+def test_a_settings_file_gives_what_no_option_can_and_ours_outranks_it(tmp_path: Path) -> None:
+    """An API with its scopes is a table; and who tries a deployment's own file reaches neither its database nor keys."""
+    file = tmp_path / "identity.toml"
+    file.write_text(
+        'issuer = "https://account.example.gov"\n[database]\nurl = "postgresql://nowhere/identity"\n'
+        '[keys]\npkcs11_module = "/no/such.so"\npkcs11_token = "house"\npkcs11_pin = "1234"\n'
+        '[[resource]]\nuri = "https://api.example.gov"\nname.en = "An API"\nscopes = {"books.read" = {en = "Read"}}\n'
+    )
+    with simulator(tmp_path, f"--settings={file}") as sim:
+        document = httpx2.get(f"{sim.issuer}/.well-known/openid-configuration").json()
+
+    assert document["issuer"].startswith("http://localhost:")
+    assert "books.read" in document["scopes_supported"]
+
+
 def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within 5 s, with status 0; standard output has carried the ready line alone."""
     (tmp_path / "temporary").mkdir()
