@@ -111,7 +111,7 @@ def grant_types_are_offered(metadata: ClientMetadata, capabilities: Capabilities
 def response_types_are_code(metadata: ClientMetadata, capabilities: Capabilities) -> Problems:
     """R2, RFC 7591 section 2.1: `code` alone, and only together with its grant type."""
     if any(response_type != "code" for response_type in metadata.response_types):
-        yield Problem("response_types", 'must be ["code"].')
+        yield Problem("response_types", "must be code and nothing else.")
     elif bool(metadata.response_types) != (AUTHORIZATION_CODE in metadata.grant_types):
         yield Problem("response_types", "code and the grant type authorization_code belong together.")
     if not set(metadata.response_modes) <= set(capabilities.response_modes):

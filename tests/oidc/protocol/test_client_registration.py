@@ -53,7 +53,9 @@ def refused(metadata_of, capabilities):
     def register(with_=capabilities, **changes):
         with pytest.raises(MetadataError) as error:
             read_client_metadata(metadata_of(**changes), with_)
-        return {problem.field: problem.problem for problem in error.value.problems}
+        said = {problem.field: problem.problem for problem in error.value.problems}
+        assert '"' not in "".join(said.values()), "RFC 6749 section 5.2: a quote would arrive as a question mark"
+        return said
 
     return register
 
