@@ -50,6 +50,7 @@ def error_page(
             "todo": todo,
             "retry_after": retry_after,
             "reference": reference,
+            "reason": reason,
             "may_sign_in": status == 401,
         },
         status_code=status,

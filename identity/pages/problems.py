@@ -31,7 +31,7 @@ WORDS: dict[str, str] = {
     "passkey_refused": N_("Your device's answer was not right for this account. Try again, or choose another way."),
     "passkey_unknown": N_("We do not know this passkey. It may have been removed, or belong to another account."),
     "passkey_make": N_(
-        "This needs a security key whose maker we can check, and yours is not one of them. It was not added. Use "
+        "This needs a security key whose make we can check, and yours is not one of them. It was not added. Use "
         "another key, or ask the service which keys it takes."
     ),
     "passkey_known": N_("This device already has a passkey for your account."),

@@ -102,7 +102,7 @@ async def test_who_needs_aal3_is_led_through_setting_up_a_checked_key(tmp_path: 
         service = await town.service()
         asked = {"claims": json.dumps({"id_token": {"acr": {"essential": True, "values": ["aal3"]}}})}
         page = Shown(await browser.follow(await browser.get(service.address(**asked))))
-        assert "security key whose maker we can check" in page.text
+        assert "security key whose make we can check" in page.text
         assert json.loads(options_on(page))["hints"] == ["security-key"]
         for wrong, lie in ((key(), {}), (key(maker=OTHER), {}), (key(maker=MAKER), {"flags": UP | UV | BE | BS})):
             page = Shown(await answer(browser, page, wrong.create(options_on(page), **lie)))

@@ -429,6 +429,8 @@ async def test_a_suspended_citizen_learns_it_after_signing_in(town):
     page = await sign_in(town, browser, sus)
 
     assert (page.status, page.name, page.heading) == (403, "error", "Your account is suspended")
+    assert 'href="/end-session"' in page.html, "the account would lead here again"
+    assert 'href="/"' not in page.html.partition("<main")[2]
     assert await session_of(town, browser) is not None
 
 

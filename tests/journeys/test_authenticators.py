@@ -16,7 +16,7 @@ KEY = {"transport": "usb", **BOUND}
 KINDS = [
     pytest.param(BOUND, "It stays on this one device.", Look("fr"), id="platform"),
     pytest.param(KEY, "It stays on this one device.", Look("cy", 320), id="roaming"),
-    pytest.param({}, "It is copied to your other devices by their maker.", Look("es"), id="synced"),
+    pytest.param({}, "It is copied to your other devices.", Look("es"), id="synced"),
 ]
 
 

@@ -36,6 +36,7 @@ PAGELESS = {
     "/sign-in": "begins a sign-in and leads to it",
     "/.well-known/change-password": "leads to the page",
     "/.well-known/passkey-endpoints": "for browsers",
+    "/.well-known/webauthn": "for browsers",
     "/check-session": "a frame that shows nothing, for services",
     "/connect/register/{client_id}": "for programs",
 }
