@@ -170,7 +170,8 @@ def test_the_page_of_all_settings_is_a_file_that_changes_nothing(tmp_path: Path)
 
     unset = read_settings(None, GOOD)
     assert msgspec.structs.replace(read, resource=(), authorization_detail=()) == unset
-    assert read.resource and read.authorization_detail
+    assert read.resource
+    assert read.authorization_detail
     for section in msgspec.structs.fields(Settings):
         for field in getattr(type(section.default), "__struct_fields__", ()):
             assert re.search(rf"(?m)^(#{field} =|\[{section.name}\.{field}\])", page()), f"{section.name}.{field}"
