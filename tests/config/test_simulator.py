@@ -227,7 +227,7 @@ def test_a_level_below_the_usual_can_be_allowed_and_lifetimes_set(tmp_path: Path
 
 
 def test_a_settings_file_gives_what_no_option_can_and_ours_outranks_it(tmp_path: Path) -> None:
-    """An API with its scopes is a table; and who tries a deployment's own file reaches neither its database nor keys."""
+    """An API is a table; and who tries a deployment's own file reaches neither its database nor its keys."""
     file = tmp_path / "identity.toml"
     file.write_text(
         'issuer = "https://account.example.gov"\n[database]\nurl = "postgresql://nowhere/identity"\n'
