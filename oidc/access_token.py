@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, bindparam, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import AT, Base, Instant, Json, Transaction, digest
 from accounts.vault import Vault
+from identity.session import Session
 from oidc.grant import Grant, leaning, stands
 from oidc.grant_details import details_of_grant
 from oidc.protocol.access_token import confirmation
@@ -108,7 +109,8 @@ _RELEASED = with_sources(
             AccessToken.dpop_jkt,
             AccessToken.certificate_thumbprint,
             Grant.sub,
-            Grant.acr,
+            # What was reached. The grant has what was reported: a service may insist on the name of a lower level.
+            func.coalesce(Session.acr, Grant.acr).label("acr"),
             *RELEASE_COLUMNS,
         )
         .select_from(AccessToken)

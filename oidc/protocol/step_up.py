@@ -1,5 +1,6 @@
 """A sign-in that is not enough for what is asked of a resource (RFC 9470)."""
 
+from oidc.protocol.assurance import meets
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.errors import INSUFFICIENT_USER_AUTHENTICATION, ProtocolError
 
@@ -13,8 +14,8 @@ class InsufficientAuthentication(ProtocolError):
 
 
 def require_least_acr(acr: str, capabilities: Capabilities) -> None:
-    """Our least level may have risen since the citizen signed in; a level that we do not know any more is none."""
-    levels = capabilities.acr_values
-    enough = levels[levels.index(capabilities.minimum_acr) :]
-    if acr not in enough:
-        raise InsufficientAuthentication(enough)
+    """Our least level may have risen since the citizen signed in; a level that we do not know any more is none. Names
+    of a framework count for the levels that they stand for."""
+    if not meets(acr, capabilities.minimum_acr, capabilities):
+        levels = capabilities.acr_values
+        raise InsufficientAuthentication(levels[levels.index(capabilities.minimum_acr) :])

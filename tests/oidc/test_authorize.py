@@ -481,10 +481,12 @@ async def test_who_asks_in_the_names_of_eidas_is_answered_in_them(tmp_path):
         essential = {"id_token": {"acr": {"essential": True, "values": [EIDAS + "low"]}}}
         insisted = await service.enter(browser, claims=json.dumps(essential))
         plain = await service.enter(browser, vtr='["P1.Cc"]')
+        seen = [await service.userinfo(tokens["access_token"]) for tokens in (low, insisted, plain)]
 
     assert {EIDAS + "low", EIDAS + "high"} < set(told["acr_values_supported"])
     assert {"vot", "vtm"} < set(told["claims_supported"])
     acrs = [claims_of(tokens["id_token"])["acr"] for tokens in (low, insisted, plain)]
     assert acrs == [EIDAS + "substantial", EIDAS + "low", "aal2"]
+    assert [answer.status_code for answer in seen] == [200, 200, 200], "by whatever name, it was reached"
     assert claims_of(plain["id_token"])["vot"] == "P1.Cc.Cd.Ma.Ac"
     assert claims_of(plain["id_token"])["vtm"] == "https://account.example.gov/trust"
