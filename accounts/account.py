@@ -48,6 +48,13 @@ async def data_key_of(db: Transaction, vault: Vault, account_id: UUID) -> DataKe
     return vault.data_key(account_id, wrapped)
 
 
+async def lock_account(db: Transaction, account_id: UUID) -> None:
+    """Hold the account until the transaction ends: of two that each would leave a last thing, one goes first, and the
+    other sees what it left (R78). Rows that only name the account are written meanwhile as ever."""
+    await db.begin()
+    await db.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+
+
 async def set_state(db: Transaction, account_id: UUID, state: State, now: datetime, *, only_from: State) -> bool:
     """Move an account from one state to another; False when it was not in that state."""
     moved = await db.execute(

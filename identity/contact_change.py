@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Uuid, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.account import data_key_of
+from accounts.account import data_key_of, lock_account
 from accounts.activity import Kind as Event
 from accounts.activity import record
 from accounts.contact import (
@@ -146,19 +146,28 @@ async def confirm(
 ) -> None:
     """Make the change by the code that the new contact got. Every contact from before hears of it.
 
-    Raises Refusal "too_many_attempts", "code_wrong" or "contact_taken"."""
+    Raises Refusal "too_many_attempts", "code_wrong", "contact_taken", "contact_too_many" or "last_way_back"."""
     account_id, subject = owner.citizen.account_id, vault.blind(change.kind, canonical_of(change.kind, change.value))
     await db.commit()
     address = owner.device.address
     taken = throttle.permitted(
         await throttle.take(db, store, vault, "confirmation", subject, address, policy.throttle, now)
     )
+    await lock_account(db, account_id)
     if (
         await confirmation_code.spend(db, vault, purpose="contact", bound_to=change.id.bytes, code=code, now=now)
         is None
     ):
         raise Refusal("code_wrong")
     await throttle.give_back(db, taken)
+    key = await data_key_of(db, vault, account_id)
+    before = await contacts_of(db, key, account_id)
+    old = next((contact for contact in before if contact.id == change.removed), None)
+    # Asked again: many changes may have begun while there was room for one.
+    if sum(contact.kind == change.kind for contact in before) - (old is not None) >= MOST:
+        raise Refusal("contact_too_many")
+    if old is not None:
+        await verify_spare(db, account_id, old.id, policy)
     made = await db.execute(
         update(ContactChange)
         .where(ContactChange.id == change.id, ContactChange.made_at.is_(None), ContactChange.undone_at.is_(None))
@@ -167,13 +176,9 @@ async def confirm(
     )
     if made.rowcount != 1:
         return
-    key = await data_key_of(db, vault, account_id)
-    before = await contacts_of(db, key, account_id)
     event: Event = "contact_added"
     await announce_change(db, vault, key, owner, event, "contact_replaced" if change.removed else event, change, now)
-    old = next((contact for contact in before if contact.id == change.removed), None)
     if old is not None:
-        await verify_spare(db, account_id, old.id, policy)
         await retire_contact(db, account_id, old.id, now)
     is_first = not any(contact.kind == change.kind for contact in before if contact is not old)
     primary = is_first or (old is not None and old.is_primary)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, update
 
-from accounts.account import data_key_of
+from accounts.account import data_key_of, lock_account
 from accounts.activity import record
 from accounts.contact import ContactView, contacts_of, restore_contact, retire_contact
 from accounts.database import Transaction, new_id
@@ -44,10 +44,10 @@ async def remove(
     db: Transaction, vault: Vault, owner: Owner, contact: ContactView, policy: IdentityPolicy, now: datetime
 ) -> None:
     """Take a contact away. Raises Refusal "last_email" (without an address nobody could sign in or be
-    told) or "last_way_back"."""
+    told) or "last_way_back". The account is locked meanwhile: of two that are removed at once, one stays."""
     account_id = owner.citizen.account_id
     key = await data_key_of(db, vault, account_id)
-    await db.begin()
+    await lock_account(db, account_id)
     left = [one for one in await contacts_of(db, key, account_id) if one.id != contact.id]
     if not any(one.kind == "email" and one.is_verified for one in left):
         raise Refusal("last_email")

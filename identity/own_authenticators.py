@@ -4,9 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
 
-from accounts.account import Account, data_key_of
+from accounts.account import data_key_of, lock_account
 from accounts.activity import Kind
 from accounts.citizen import Citizen
 from accounts.contact import contacts_of
@@ -124,8 +123,7 @@ async def give_up_password(db: Transaction, vault: Vault, owner: Owner, policy: 
 
     Raises Refusal("password_needed") otherwise. The account is locked meanwhile, as for `remove_one`."""
     account_id = owner.citizen.account_id
-    await db.begin()
-    await db.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+    await lock_account(db, account_id)
     having = await authenticators_of(db, account_id)
     if not needs_no_password(having, policy):
         raise Refusal("password_needed")
@@ -152,8 +150,7 @@ async def remove_one(
     """Remove an app, a passkey or a phone. Raises Refusal("last_way_back") where that would leave no usable way back,
     or a password alone (R22, R31). The account is locked meanwhile: of two that are removed at once, one stays."""
     account_id = owner.citizen.account_id
-    await db.begin()
-    await db.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+    await lock_account(db, account_id)
     having = await authenticators_of(db, account_id)
     left = without_one(having, kind)
     if not left.has_second or not has_way_back(left, policy.assurance):

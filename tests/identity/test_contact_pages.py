@@ -1,16 +1,17 @@
 """Changing contacts: confirmed on the new one, announced on the old ones, undone from there for a week (R51)."""
 
+import asyncio
 import re
 from typing import Any
 
 import msgspec
 import pytest
-from reached import change, last_to, offer_texts
+from reached import change, code_to, last_to, offer_texts
 from residents import give_password, resident, session_of, sign_in
-from town import ISSUER, Shown, Town
+from town import ISSUER, Shown, Town, new_town
 
 from accounts.account import data_key_of
-from accounts.contact import contacts_of
+from accounts.contact import add_contact, contacts_of
 
 pytestmark = pytest.mark.anyio
 CONTACTS = "/account/contacts"
@@ -164,3 +165,38 @@ async def test_pumping_text_messages_stops_early(town):
         statuses.append(answer.status_code)
     assert statuses == [303, 303, 429]
     assert int(answer.headers["retry-after"]) <= 3600
+
+
+async def test_there_are_no_more_contacts_than_we_keep_however_many_were_begun(town):
+    """R78: room is asked for again when one is confirmed."""
+    ada, browser = await resident(town), town.browser()
+    await sign_in(town, browser, ada)
+    begun = []
+    for number in range(5):
+        page = await browser.see(CONTACTS + "/new/email")
+        answer = await browser.press(page, "continue", identifier=f"a{number}@example.org")
+        begun.append(answer.headers["location"])
+
+    for number, path in enumerate(begun):
+        code = await code_to(town, f"a{number}@example.org")
+        page = Shown(await browser.follow(await browser.press(await browser.see(path), "continue", code=code)))
+
+    assert "You have as many as we can keep" in page.text
+    assert len(await contacts(town, ada)) == 5
+
+
+async def test_of_two_addresses_that_are_removed_at_once_one_stays(empty_backend):
+    """R31, R78: nobody could sign in, be told of anything or get back without one."""
+    async with new_town(empty_backend.database_url) as town:
+        ada, browser = await resident(town), town.browser()
+        async with town.transaction() as db:
+            key, now = await data_key_of(db, town.vault, ada.account_id), town.clock.now()
+            await add_contact(db, town.vault, key, ada.account_id, "email", "b@example.org", now, verified=True)
+            both = await contacts_of(db, key, ada.account_id)
+        await sign_in(town, browser, ada)
+        pages = [await browser.see(f"{CONTACTS}/remove/{one.id}") for one in both]
+
+        answers = await asyncio.gather(*(browser.press(page, "remove") for page in pages))
+
+        assert sorted(answer.status_code for answer in answers) == [303, 400]
+        assert len(await contacts(town, ada)) == 1
