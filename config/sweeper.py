@@ -13,7 +13,7 @@ from accounts.database import Database
 from accounts.sweeping import BATCH, Sweep
 from config.clock import Clock
 from config.logging import logger
-from identity import confirmation_code, registration, remembered_browser, sign_in, throttle_row
+from identity import confirmation_code, notice, recovery_visit, registration, remembered_browser, sign_in, throttle_row
 from oidc.provider import ProviderPolicy
 from oidc.sweeping import sweeps_of
 
@@ -35,6 +35,8 @@ def every_sweep(policy: ProviderPolicy) -> dict[str, Sweep]:
         "confirmation_code": confirmation_code.sweep,
         "throttle": throttle_row.forget,
         "remembered_browser": remembered_browser.sweep,
+        "recovery_visit": recovery_visit.sweep,
+        "notice": notice.sweep,
         "outbox": outbox.sweep,
     }
 

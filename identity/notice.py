@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from accounts.account import Account
 from accounts.database import Base, Instant, Transaction, digest, new_secret
 from accounts.notification import notify_contacts
+from accounts.sweeping import delete_some
 from accounts.vault import DataKey, SealBroken, Vault
 from identity.device import device_name
 from identity.session import Device
@@ -137,6 +138,11 @@ async def spend(db: Transaction, notice: NoticeView, now: datetime) -> bool:
         .values(used_at=now)
     )
     return spent.rowcount == 1
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete notices whose link ran out a day ago: what happened stands in the history."""
+    return await delete_some(db, Notice, Notice.digest, Notice.expires_at <= now - timedelta(days=1), Notice.expires_at)
 
 
 def _opened(key: DataKey, row: bytes, sealed: bytes) -> Detail:

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from accounts.account import Account, data_key_of
 from accounts.citizen import Browser
-from accounts.contact import Contact, Kind, canonical_email, masked
+from accounts.contact import Contact, canonical_email, masked
 from accounts.database import Base, Instant, Transaction, new_id
 from accounts.errors import Refusal
 from accounts.notification import Message, send
 from accounts.store import Store
+from accounts.sweeping import delete_some
 from accounts.vault import Vault
 from identity import confirmation_code, recovery_code, throttle
 from identity.contact_change import UNDO
@@ -168,12 +169,14 @@ async def prove_second(
         raise Refusal("code_wrong")
     account_id, plain = visit.account_id, plain_code(code)
     taken = await _take(db, vault, store, "recovery", account_id.bytes, device.address, policy, now)
+    proving = [vault.blind("email", canonical_email(visit.email))]
     by_phone = len(plain) == 6 and plain.isdecimal()
     if by_phone:
         spent = await confirmation_code.spend(
             db, vault, purpose="recovery", bound_to=_second(visit), code=plain, now=now
         )
         is_right = spent is not None and spent.account_id == account_id
+        proving.append(spent.contact if spent is not None else b"")
     else:
         is_right = await recovery_code.spend(db, vault, account_id, plain, now)
     if not is_right:
@@ -183,7 +186,7 @@ async def prove_second(
         update(RecoveryVisit)
         .where(RecoveryVisit.id == visit.id, RecoveryVisit.account_id == account_id)
         .where(RecoveryVisit.phone_at.is_(None), RecoveryVisit.expires_at > now)
-        .where(_has_settled("email", account_id, now), *([_has_settled("phone", account_id, now)] if by_phone else []))
+        .where(*(_has_settled(contact, account_id, now) for contact in proving))
         .values(phone_at=now)
     )
     if proved.rowcount != 1:
@@ -215,6 +218,12 @@ async def masked_number(db: Transaction, vault: Vault, visit: Visit, now: dateti
     return masked("phone", number) if number is not None else ""
 
 
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete visits that ran out a day ago: anybody begins one, and it holds an address, known to us or not."""
+    over = RecoveryVisit.expires_at <= now - timedelta(days=1)
+    return await delete_some(db, RecoveryVisit, RecoveryVisit.id, over, RecoveryVisit.expires_at)
+
+
 def _second(visit: Visit) -> bytes:
     return visit.id.bytes + b"phone"
 
@@ -224,10 +233,11 @@ def _stood(contact: type[Contact], now: datetime) -> ColumnElement[bool]:
     return contact.removed_at.is_(None) & (contact.verified_at <= now - UNDO)
 
 
-def _has_settled(kind: Kind, account_id: UUID, now: datetime) -> ColumnElement[bool]:
-    """The proof still stands as long as it must: asked again in the statement that leans on it."""
+def _has_settled(index: bytes, account_id: UUID, now: datetime) -> ColumnElement[bool]:
+    """The very contact that was proved still stands as long as it must: asked again in the statement that leans on
+    it. One that was taken away meanwhile proves nothing, whatever else the account has."""
     contact = aliased(Contact)
-    return exists().where(contact.account_id == account_id, contact.kind == kind, _stood(contact, now))
+    return exists().where(contact.account_id == account_id, contact.blind_index == index, _stood(contact, now))
 
 
 async def _send_email_code(

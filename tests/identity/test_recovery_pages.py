@@ -12,7 +12,7 @@ from stage import race
 from town import ISSUER, Shown, Town
 
 from accounts.account import data_key_of
-from accounts.contact import add_contact
+from accounts.contact import add_contact, contacts_of, retire_contact
 from identity import recovery, totp
 from identity.recovery import Running
 from identity.session import Device
@@ -201,3 +201,26 @@ async def test_a_recovery_code_stands_for_a_phone_so_that_nobody_without_a_passw
     assert (await browser.press(page, "continue", code=ada.codes[0])).status_code == 400, "it is spent"
     page = Shown(await browser.follow(await browser.press(page, "continue", code=ada.codes[2])))
     assert page.heading == "Choose a new password"
+
+
+@pytest.mark.parametrize("kind", ["email", "phone"])
+async def test_a_contact_that_is_taken_away_meanwhile_proves_nothing_whatever_else_there_is(town, kind):
+    """R51: each proof is of one contact, not of having some."""
+    ada, browser = await reachable(town), town.browser()
+    async with town.transaction() as db:
+        key, now = await data_key_of(db, town.vault, ada.account_id), town.clock.now() - timedelta(days=7.5)
+        for other, value in (("email", "other@example.org"), ("phone", "+442079460959")):
+            await add_contact(db, town.vault, key, ada.account_id, other, value, now, verified=True)
+    page = await ask(browser, ada.email)
+    answer = await browser.press(page, "continue", code=await code_to(town, ada.email))
+    page = Shown(await browser.follow(answer))
+    code = await code_to(town, NUMBER)
+    async with town.transaction() as db:
+        found = await contacts_of(db, key, ada.account_id)
+        [gone] = [one.id for one in found if one.kind == kind and one.value in (ada.email, NUMBER)]
+        await retire_contact(db, ada.account_id, gone, town.clock.now())
+
+    refused = Shown(await browser.press(page, "continue", code=code))
+
+    assert refused.status == 400
+    assert "recovery_started" not in await town.history(ada.account_id)
