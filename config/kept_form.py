@@ -40,7 +40,7 @@ def keeping(house: House, browsers: Browsers) -> Callable[[Exception, Scope], Aw
                 house.store,
                 browsers.browser_of(request),
                 request.cookies.get(cookie),
-                request.url.path,
+                request.scope["path_template"],
                 {name: form[name] for name in fields if name in form},
                 house.clock.now(),
             )
@@ -56,5 +56,10 @@ async def give_back(
         return
     with suppress(StoreUnavailable):
         request.state[TYPED] = await find_form(
-            house.vault, house.store, browsers.browser_of(request), citizen.account_id, request.url.path, now
+            house.vault,
+            house.store,
+            browsers.browser_of(request),
+            citizen.account_id,
+            request.scope["path_template"],
+            now,
         )

@@ -29,12 +29,13 @@ async def keep_form(
     store: Store,
     browser: Browser,
     session_secret: str | None,
-    path: str,
+    route: str,
     typed: Mapping[str, str],
     now: datetime,
 ) -> bool:
     """Keep it for the account whose session this browser's cookie was, ended or not. False where it was nobody's, as
-    after a sign-out: then nobody knows whose the words are."""
+    after a sign-out: then nobody knows whose the words are. `route` is the pattern of the form's address: there are as
+    many as forms, while whoever has a session could make up addresses without end."""
     if not session_secret or sum(map(len, typed.values())) > LONGEST:
         return False
     account_id = await db.scalar(
@@ -44,16 +45,16 @@ async def keep_form(
     )
     if account_id is None:
         return False
-    row = _row(account_id, browser, path)
+    row = _row(account_id, browser, route)
     await store.put(_key(row), vault.seal("kept_form.typed", row, msgspec.json.encode(typed)), SECONDS, now)
     return True
 
 
 async def find_form(
-    vault: Vault, store: Store, browser: Browser, account_id: UUID, path: str, now: datetime
+    vault: Vault, store: Store, browser: Browser, account_id: UUID, route: str, now: datetime
 ) -> dict[str, str]:
     """What this account typed here in this browser; empty when nothing is kept any more."""
-    row = _row(account_id, browser, path)
+    row = _row(account_id, browser, route)
     sealed = await store.get(_key(row), now)
     if sealed is None:
         return {}
@@ -63,8 +64,8 @@ async def find_form(
         return {}
 
 
-def _row(account_id: UUID, browser: Browser, path: str) -> bytes:
-    return digest(account_id.bytes + browser.digest + path.encode())
+def _row(account_id: UUID, browser: Browser, route: str) -> bytes:
+    return digest(account_id.bytes + browser.digest + route.encode())
 
 
 def _key(row: bytes) -> str:

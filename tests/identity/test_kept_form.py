@@ -105,6 +105,22 @@ async def test_a_page_that_had_a_choice_in_its_address_has_it_again(town):
     assert (page.heading, page.action, value_of(page, "name")) == ("Add a security key", path, TYPED)
 
 
+async def test_addresses_that_somebody_makes_up_keep_nothing_besides(town):
+    """As many as there are forms: the store is everybody's."""
+    _, browser = await at_home(town)
+    page = await browser.see(EMAIL)
+    town.later(seconds=IDLE)
+
+    for number in range(5):
+        made_up = f"/account/contacts/new/kind{number}"
+        data = urlencode({**page.hidden, "identifier": TYPED})
+        answer = await browser.http.post(made_up, content=data, headers={**FORM, "origin": ISSUER})
+        assert answer.headers["location"].endswith("kept%3Dyes")
+
+    kept = [key for key in town.house.store._values if key.startswith("kept_form:")]
+    assert len(kept) == 1
+
+
 async def test_it_is_forgotten_after_an_hour(town):
     ada, browser = await at_home(town)
     led_to = await send_late(town, browser, NAME, IDLE, name=TYPED)
