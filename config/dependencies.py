@@ -116,7 +116,9 @@ def client_address(request: AnyRequest, house: House) -> str:
     peer = request.client.host if request.client else ""
     if not house.trusted_proxies or not _is_trusted(peer, house):
         return peer
-    for entry in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+    # Some proxies write a line of their own below that of the client: all lines are one list (RFC 9110 section 5.3).
+    lines = request.headers.getall("x-forwarded-for", [])
+    for entry in reversed(",".join(lines).split(",")):
         entry = entry.strip()
         if not _is_address(entry):
             return peer
