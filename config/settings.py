@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -42,6 +42,8 @@ PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
 LISTS = ("trusted", "levels", "scopes", "countries", "related_origins", "aaguids")
 """Keys that hold lists: commas separate them outside TOML."""
+TABLES = ("resource", "authorization_detail")
+"""Settings of which there can be many, each a table."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -165,7 +167,20 @@ def _named(message: str) -> str:
     if text.startswith("Object contains unknown field `"):
         unknown = text.removeprefix("Object contains unknown field `").rstrip("`")
         return f"{key}.{unknown}".lstrip(".") + ": there is no such setting"
+    if key in TABLES and text.startswith("Expected `array`"):
+        return f"{key}: a [[{key}]] table, which a settings file alone can hold; see: identity settings"
+    if text.startswith("Expected `object`") and key in Settings.__struct_fields__:
+        return f"{key}: a section, of which a key can be set ({key}.KEY); see: identity settings"
+    if text.startswith("Invalid enum value"):
+        return f"{key}: one of {', '.join(_choices(key))}"
     return f"{key}: {text}" if key else text.replace("Object missing required field `issuer`", "issuer: it must be set")
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    kind: Any = Settings
+    for part in key.split("."):
+        kind = get_type_hints(kind)[part]
+    return get_args(kind)
 
 
 def _problems(settings: Settings) -> list[str]:
