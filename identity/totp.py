@@ -13,7 +13,7 @@ import segno
 from sqlalchemy import ColumnElement, ForeignKey, Index, Integer, LargeBinary, Uuid, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accounts.database import Base, Instant, Transaction, new_id
+from accounts.database import Base, Instant, Transaction, digest, new_id
 from accounts.vault import DataKey
 from identity.spelling import plain_code
 
@@ -31,7 +31,7 @@ class Totp(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("account.id"))
     name: Mapped[bytes] = mapped_column(LargeBinary)
-    """Sealed: people name these after themselves."""
+    """Sealed: people name these after themselves. While it is only offered: to whom."""
     seed: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed base 32 text (R61)."""
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -106,19 +106,22 @@ def current_code(seed: str, now: datetime) -> str:
     return _App(seed).at(_step(now) * STEP_SECONDS)
 
 
-async def offer(db: Transaction, key: DataKey, account_id: UUID, now: datetime) -> Offer:
-    """A seed to set up; the same one when the page is loaded again."""
-    waiting = await db.first(
-        select(Totp.id, Totp.seed)
+async def offer(db: Transaction, key: DataKey, account_id: UUID, now: datetime, *, to: bytes) -> Offer:
+    """A seed to set up; the same one when the page is loaded again, by the browser and in the journey that `to` names.
+    Nobody else is shown it: a thief who only looked at the page would have every code of the app its owner sets up."""
+    shown_to = digest(to).hex()[:MAX_NAME]
+    waiting = await db.all(
+        select(Totp.id, Totp.seed, Totp.name)
         .where(Totp.account_id == account_id, Totp.confirmed_at.is_(None), Totp.removed_at.is_(None))
         .where(Totp.created_at > now - OFFER_LIFETIME)
         .order_by(Totp.id.desc())
-        .limit(1)
+        .limit(20)
     )
-    if waiting is not None:
-        return Offer(waiting.id, key.open("totp.seed", waiting.id, waiting.seed).decode())
+    for row in waiting:
+        if key.open("totp.name", row.id, row.name).decode() == shown_to:
+            return Offer(row.id, key.open("totp.seed", row.id, row.seed).decode())
     seed = new_seed()
-    return Offer(await _insert(db, key, account_id, seed, "", None, now), seed)
+    return Offer(await _insert(db, key, account_id, seed, shown_to, None, now), seed)
 
 
 async def confirm(

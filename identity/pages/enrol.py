@@ -99,7 +99,7 @@ async def _enrol_page(
     )
     offer = None
     if "otp" in needs:
-        offer = await totp.offer(here.db, key, standing.account_id, here.now)
+        offer = await totp.offer(here.db, key, standing.account_id, here.now, to=ceremony_of(here, sign_in.id))
     return show(
         request,
         journey,

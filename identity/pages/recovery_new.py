@@ -101,7 +101,7 @@ async def _page(
     having = await authenticators_of(here.db, running.account_id)
     app = None
     if running.password_at is not None:
-        offer = await totp.offer(here.db, key, running.account_id, here.now)
+        offer = await totp.offer(here.db, key, running.account_id, here.now, to=ceremony_of(here, visit.id))
         app = app_setup(offer, visit.email, here.policy.totp_issuer)
     ceremony = await registration_options(
         here.db,

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.response import Response, Template
 
 from accounts.account import data_key_of
+from accounts.citizen import Browser
 from accounts.contact import contacts_of
 from accounts.database import Transaction
 from accounts.errors import Refusal
@@ -28,12 +29,13 @@ async def app_page(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
     vault: NamedDependency[Vault],
+    browser: NamedDependency[Browser],
     owner: NamedDependency[Owner],
     identity_policy: NamedDependency[IdentityPolicy],
     now: NamedDependency[datetime],
 ) -> Template:
     """The code to scan, the key to type."""
-    return await _page(request, db, vault, owner, identity_policy, now)
+    return await _page(request, db, vault, browser, owner, identity_policy, now)
 
 
 @post(APP, dependencies=OWNER, opt={KEEPS: ("name",)})
@@ -41,6 +43,7 @@ async def set_up_app(
     request: Request[Any, Any, Any],
     db: NamedDependency[Transaction],
     vault: NamedDependency[Vault],
+    browser: NamedDependency[Browser],
     owner: NamedDependency[Owner],
     identity_policy: NamedDependency[IdentityPolicy],
     now: NamedDependency[datetime],
@@ -51,10 +54,10 @@ async def set_up_app(
     try:
         if not form.get("code", "").strip():
             problem = Problem("code", N_("Enter the code that the app shows"))
-            return await _page(request, db, vault, owner, identity_policy, now, problem, name)
+            return await _page(request, db, vault, browser, owner, identity_policy, now, problem, name)
         await add_app(db, vault, owner, uuid_of(form.get("app", "")), form["code"], name, now)
     except Refusal as refusal:
-        return await _page(request, db, vault, owner, identity_policy, now, problem_of(refusal, "code"), name)
+        return await _page(request, db, vault, browser, owner, identity_policy, now, problem_of(refusal, "code"), name)
     return see_other(f"{SECURITY}?done=app")
 
 
@@ -62,6 +65,7 @@ async def _page(
     request: Request[Any, Any, Any],
     db: Transaction,
     vault: Vault,
+    browser: Browser,
     owner: Owner,
     policy: IdentityPolicy,
     now: datetime,
@@ -72,12 +76,13 @@ async def _page(
     key = await data_key_of(db, vault, account_id)
     contacts = await contacts_of(db, key, account_id)
     label = next((contact.value for contact in contacts if contact.kind == "email"), policy.totp_issuer)
+    offered = await offer(db, key, account_id, now, to=browser.digest + owner.citizen.session_id.bytes)
     return page(
         request,
         "security_app.html",
         problems=[problem] if problem else (),
         typed={"name": name},
-        app=app_setup(await offer(db, key, account_id, now), label, policy.totp_issuer),
+        app=app_setup(offered, label, policy.totp_issuer),
     )
 
 

@@ -34,7 +34,7 @@ async def test_what_an_account_has_is_what_was_set_up_and_stands(db, store, vaul
     assert await authenticators_of(db, ada.account_id) == Authenticators()
 
     await password.set_password(db, ada.account_id, "hash", now)
-    await totp.offer(db, ada.key, ada.account_id, now)
+    await totp.offer(db, ada.key, ada.account_id, now, to=b"a page")
     app = await totp.add(db, ada.key, ada.account_id, totp.new_seed(), "Phone", now)
     codes = await recovery_code.make_codes(db, vault, ada.account_id, now)
     await recovery_code.spend(db, vault, ada.account_id, codes[0], now)

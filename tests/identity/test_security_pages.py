@@ -262,3 +262,17 @@ async def test_many_sessions_are_paged(town):
 
     assert older.html.count("<section") == 6
     assert "/account/sessions" in older.links
+
+
+async def test_the_seed_that_one_browser_was_shown_is_shown_to_no_other(town):
+    """R61: a thief who looked at the page, and is thrown out, knows nothing of the app that its owner sets up next."""
+    ada, thief, browser = await resident(town), town.browser(), town.browser()
+    await sign_in(town, thief, ada)
+    looked = seed_on(await thief.see(f"{SECURITY}/app"))
+    await sign_in(town, browser, ada)
+
+    page = await browser.see(f"{SECURITY}/app")
+
+    assert seed_on(page) != looked
+    again = Shown(await browser.press(page, "continue", code="000000"))
+    assert seed_on(again) == seed_on(page), "a wrong code changes nothing"

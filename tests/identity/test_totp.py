@@ -13,6 +13,7 @@ from identity import totp
 
 pytestmark = pytest.mark.anyio
 STEP = timedelta(seconds=30)
+HERE = b"this browser, this journey"
 
 
 @pytest.fixture
@@ -113,16 +114,16 @@ async def test_two_apps_serve_one_account_and_each_spends_its_own_steps(db, ada,
 async def test_a_page_loaded_again_shows_the_same_seed(database, ada, now):
     """The citizen who reloads has scanned the code already."""
     async with database.begin() as db:
-        first = await totp.offer(db, ada.key, ada.account_id, now)
+        first = await totp.offer(db, ada.key, ada.account_id, now, to=HERE)
     async with database.begin() as db:
-        again = await totp.offer(db, ada.key, ada.account_id, now + timedelta(minutes=50))
+        again = await totp.offer(db, ada.key, ada.account_id, now + timedelta(minutes=50), to=HERE)
 
     assert first == again
 
 
 async def test_an_offered_seed_counts_from_its_first_right_code_on(db, ada, now):
     """R24: that code is spent with it."""
-    offer = await totp.offer(db, ada.key, ada.account_id, now)
+    offer = await totp.offer(db, ada.key, ada.account_id, now, to=HERE)
     code = totp.current_code(offer.seed, now)
 
     assert not await totp.spend(db, ada.key, ada.account_id, code, now)
@@ -139,7 +140,7 @@ async def test_an_offered_seed_counts_from_its_first_right_code_on(db, ada, now)
 async def test_of_a_hundred_confirmations_one_makes_the_app(database, ada, now):
     """R45, R78: sent twice it advances nothing twice."""
     async with database.begin() as db:
-        offer = await totp.offer(db, ada.key, ada.account_id, now)
+        offer = await totp.offer(db, ada.key, ada.account_id, now, to=HERE)
     code = totp.current_code(offer.seed, now)
 
     confirmed = await race(database, lambda db: totp.confirm(db, ada.key, ada.account_id, offer.id, code, "Phone", now))
@@ -149,7 +150,7 @@ async def test_of_a_hundred_confirmations_one_makes_the_app(database, ada, now):
 
 async def test_an_offer_is_its_owners_and_ends(db, ada, bob, now):
     """R45: from another journey, or too late, it is nothing."""
-    offer = await totp.offer(db, ada.key, ada.account_id, now)
+    offer = await totp.offer(db, ada.key, ada.account_id, now, to=HERE)
     late = now + timedelta(hours=1)
 
     assert not await totp.confirm(
@@ -159,7 +160,7 @@ async def test_an_offer_is_its_owners_and_ends(db, ada, bob, now):
     assert not await totp.confirm(
         db, ada.key, ada.account_id, offer.id, totp.current_code(offer.seed, late), "Phone", late
     )
-    assert (await totp.offer(db, ada.key, ada.account_id, late)).seed != offer.seed
+    assert (await totp.offer(db, ada.key, ada.account_id, late, to=HERE)).seed != offer.seed
 
 
 async def test_a_removed_app_is_gone_with_its_seed(db, ada, bob, seed, now):
