@@ -29,6 +29,7 @@ class Authenticators(msgspec.Struct, frozen=True):
     recovery_codes_left: int = 0
     phones: int = 0
     """That get codes by text message."""
+    recovery_codes_spent: int = 0
 
     @property
     def methods(self) -> frozenset[Method]:
@@ -70,6 +71,9 @@ async def authenticators_of(db: Transaction, account_id: UUID) -> Authenticators
             .join(Contact, Contact.id == SmsPhone.contact_id)
             .where(SmsPhone.account_id == account_id, phone_stands())
             .scalar_subquery(),
+            select(func.count())
+            .where(RecoveryCode.account_id == account_id, RecoveryCode.spent_at.is_not(None))
+            .scalar_subquery(),
         )
     )
     if row is None:
@@ -80,6 +84,12 @@ async def authenticators_of(db: Transaction, account_id: UUID) -> Authenticators
 def can_reach(authenticators: Authenticators, level: str, policy: AssurancePolicy) -> bool:
     """Whether the account can reach a level with what it has."""
     return meets(reached(authenticators.methods, policy), level, policy)
+
+
+def has_run_out(authenticators: Authenticators, policy: AssurancePolicy) -> bool:
+    """Whether the last recovery code was spent and nothing else is a way back: the next sign-in makes new ones."""
+    having = authenticators
+    return bool(having.recovery_codes_spent and not having.recovery_codes_left) and not has_way_back(having, policy)
 
 
 def has_way_back(authenticators: Authenticators, policy: AssurancePolicy) -> bool:

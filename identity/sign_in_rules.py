@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from identity.assurance import Method, completing, meets, methods_of, reached
-from identity.authenticator import Authenticators, can_reach
+from identity.authenticator import Authenticators, can_reach, has_run_out
 from identity.policy import IdentityPolicy
 from identity.session import SessionView
 from identity.sign_in import SignInView
@@ -109,7 +109,13 @@ def needed(
         return "codes"
     is_enrolling = standing.state == "enrolling" and not having.has_second
     if not is_enrolling and meets(level, wanted, policy.assurance):
-        return "codes" if standing.state == "enrolling" else "done"
+        if standing.state == "enrolling":
+            return "codes"
+        if not has_run_out(having, policy.assurance):
+            return "done"
+        # R31: the last code let the citizen in; the next thing they lose would keep them out for good.
+        step = _before_enrolment(sign_in, standing, session, policy, now)
+        return "codes" if step == "enrol" else step
     if not is_enrolling and can_reach(having, wanted, policy.assurance):
         return "second"
     return _before_enrolment(sign_in, standing, session, policy, now)

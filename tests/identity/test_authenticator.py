@@ -30,7 +30,7 @@ async def register(db, store, person, device, now):
 
 @pytest.mark.anyio
 async def test_what_an_account_has_is_what_was_set_up_and_stands(db, store, vault, ada, bob, now):
-    """Offered, removed, spent and another's do not count."""
+    """Offered, removed and another's do not count; of recovery codes the spent ones are counted apart."""
     assert await authenticators_of(db, ada.account_id) == Authenticators()
 
     await password.set_password(db, ada.account_id, "hash", now)
@@ -43,15 +43,15 @@ async def test_what_an_account_has_is_what_was_set_up_and_stands(db, store, vaul
     await register(db, store, ada, SoftPasskey(synced=False, verifies=False), now)
     await totp.add(db, bob.key, bob.account_id, totp.new_seed(), "Phone", now)
 
-    assert await authenticators_of(db, ada.account_id) == Authenticators(True, 1, 3, 2, 0, 9)
+    assert await authenticators_of(db, ada.account_id) == Authenticators(True, 1, 3, 2, 0, 9, 0, 1)
 
     await db.execute(update(Passkey).values(is_attested=True))
-    assert await authenticators_of(db, ada.account_id) == Authenticators(True, 1, 3, 2, 1, 9)
+    assert await authenticators_of(db, ada.account_id) == Authenticators(True, 1, 3, 2, 1, 9, 0, 1)
 
     await totp.remove(db, ada.account_id, app, now)
     await passkey.remove(db, ada.account_id, bound, now)
     await password.remove_password(db, ada.account_id)
-    assert await authenticators_of(db, ada.account_id) == Authenticators(False, 0, 2, 1, 0, 9)
+    assert await authenticators_of(db, ada.account_id) == Authenticators(False, 0, 2, 1, 0, 9, 0, 1)
     assert await authenticators_of(db, bob.account_id) == Authenticators(totps=1)
 
 

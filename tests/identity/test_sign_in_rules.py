@@ -102,6 +102,19 @@ def test_two_factors_are_asked_for_and_no_more(methods, having, then):
     assert step(sign_in(*methods), having) == then
 
 
+def test_who_has_spent_the_last_recovery_code_comes_in_with_new_ones():
+    """R31: the phone that is lost next would be the last way in. R30: an old session alone does not get new codes."""
+    run_out = Authenticators(has_password=True, totps=1, recovery_codes_spent=10)
+
+    assert step(sign_in("pwd", "recovery"), run_out) == "codes"
+    assert step(sign_in("pwd", "otp"), run_out) == "codes"
+    assert step(sign_in("pwd"), run_out) == "second"
+    assert step(sign_in(), run_out, by=session("pwd", "otp", ago=timedelta(hours=1))) == "first"
+    assert step(sign_in("pwd", "otp"), msgspec.structs.replace(run_out, recovery_codes_left=10)) == "done"
+    keyed = msgspec.structs.replace(run_out, passkeys=1, verifying_passkeys=1)
+    assert step(sign_in("pwd", "otp"), keyed) == "done"
+
+
 def test_a_password_alone_is_enough_where_policy_and_request_allow_it_and_nothing_else_is_set_up():
     """A person without a second authenticator signs in with the password alone at AAL1."""
     asked = sign_in("pwd", required_acr="aal1")
