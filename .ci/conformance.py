@@ -19,6 +19,7 @@ from config.settings import Settings, read_settings  # noqa: E402
 from identity.session import SessionPolicy  # noqa: E402
 from oidc.key_holder import SealedKeys  # noqa: E402
 from oidc.protocol.client_metadata import ClientMetadata  # noqa: E402
+from oidc.protocol.lifetimes import LONGEST  # noqa: E402
 from oidc.protocol.metadata import discovery_document  # noqa: E402
 
 ISSUER = "https://account.example.gov"
@@ -40,9 +41,11 @@ class Lifetime(msgspec.Struct, frozen=True):
 DESCRIBED = {
     "code": Lifetime("an authorization code, until it is redeemed", "lifetime.code"),
     "pushed_request": Lifetime("a pushed request, until a browser comes with it"),
-    "access_token": Lifetime("an access token", "lifetime.access_token"),
-    "id_token": Lifetime("an ID token", "lifetime.id_token"),
-    "refresh_token": Lifetime("a refresh token that is not used", "lifetime.refresh_token"),
+    "access_token": Lifetime("an access token", "lifetime.access_token", ("access_token_lifetime",)),
+    "id_token": Lifetime("an ID token", "lifetime.id_token", ("id_token_lifetime",)),
+    "refresh_token": Lifetime(
+        "a refresh token that is not used", "lifetime.refresh_token", ("refresh_token_lifetime",)
+    ),
     "refresh_grace": Lifetime("a rotated refresh token, that answers once more with the same successor"),
     "grant": Lifetime("what a citizen agreed to lasts, however often it is used"),
     "waiting": Lifetime("a request from another device (RFC 8628, CIBA)", more="`requested_expiry` of a CIBA request"),
@@ -104,7 +107,8 @@ def lifetimes() -> str:
                         raise ValueError(f"{said.setting} does not set {name}")
                 if not set(said.fields) <= set(ClientMetadata.__struct_fields__):
                     raise ValueError(f"no client can register all of {said.fields}")
-                own = "; ".join(filter(None, (", ".join(f"`{field}`" for field in said.fields), said.more)))
+                longest = f", at most {duration(getattr(LONGEST, name))}" if f"{name}_lifetime" in said.fields else ""
+                own = "; ".join(filter(None, (", ".join(f"`{field}`" for field in said.fields) + longest, said.more)))
                 setting = f"`{said.setting}`" if said.setting else "-"
                 rows.append(f"| {said.what} | {duration(value)} | {setting} | {own or '-'} |")
     return "\n".join(rows)

@@ -141,7 +141,7 @@ class House:
 
     def worker(self, pause: float = 0.5) -> Worker:
         """The outbox worker of this house."""
-        sweeps = every_sweep(self.provider.policy)
+        sweeps = every_sweep()
         if self.settings.keys.rotate_every:
             every = timedelta(seconds=self.settings.keys.rotate_every)
             sweeps["signing_key"] = schedule(self.key_holder, every)

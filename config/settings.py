@@ -35,8 +35,8 @@ from config.sections import (
     ThrottleSettings,
 )
 from oidc.detail import DetailKind, problems_of_details
+from oidc.protocol.lifetimes import LONGEST
 from oidc.resource import Resource, problems_of_resources
-from oidc.signing_keys import PUBLISHED_AFTER_RETIREMENT
 
 PREFIX = "IDENTITY_"
 Mode = Literal["production", "demo", "simulator"]
@@ -199,7 +199,7 @@ def _problems(settings: Settings) -> list[str]:
     if settings.lifetime.code > 60:
         problems.append("lifetime.code: at most 60 seconds (R4, FAPI 2.0)")
     for key in ("access_token", "id_token"):
-        if getattr(settings.lifetime, key) > PUBLISHED_AFTER_RETIREMENT.total_seconds():
+        if getattr(settings.lifetime, key) > getattr(LONGEST, key).total_seconds():
             problems.append(f"lifetime.{key}: at most a day, for which the key that signed it stays published")
     if settings.session.idle > settings.session.absolute:
         problems.append("session.idle: must not be longer than session.absolute")

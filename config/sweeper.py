@@ -14,8 +14,7 @@ from accounts.sweeping import BATCH, Sweep
 from config.clock import Clock
 from config.logging import logger
 from identity import confirmation_code, notice, recovery_visit, registration, remembered_browser, sign_in, throttle_row
-from oidc.provider import ProviderPolicy
-from oidc.sweeping import sweeps_of
+from oidc.sweeping import SWEEPS
 
 EVERY = timedelta(minutes=5)
 MOST_BATCHES = 200
@@ -26,10 +25,10 @@ PAUSE = 0.02
 log = logger("sweeper")
 
 
-def every_sweep(policy: ProviderPolicy) -> dict[str, Sweep]:
+def every_sweep() -> dict[str, Sweep]:
     """Every sweep by its table, those before that others lean on."""
     return {
-        **sweeps_of(policy),
+        **SWEEPS,
         "registration": registration.sweep,
         "sign_in": sign_in.sweep,
         "confirmation_code": confirmation_code.sweep,

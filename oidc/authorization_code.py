@@ -27,6 +27,7 @@ from oidc.grant import (
 from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
 from oidc.protocol.authorization import AuthorizationRequest
+from oidc.protocol.client import lifetimes_of
 from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.pkce import verify_code_verifier
@@ -154,9 +155,10 @@ async def redeem(
         await revoke_grant(db, row.id, "code_misused", now)
         raise
     grant = await with_details(db, vault, grant_view(row))
-    tokens = access_token_of(policy, grant, grant.scopes, wish, now, sender)
+    lifetimes = lifetimes_of(client, policy.lifetimes)
+    tokens = access_token_of(lifetimes, grant, grant.scopes, wish, now, sender)
     if client.uses(REFRESH_TOKEN):
-        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))
+        tokens = with_refresh_token(tokens, lifetimes, grant, new_secret(), now, refresh_binding(client, sender))
     # What was read is asserted again: the code is unspent and its grant stands, or nothing is written.
     if not await _REDEMPTION.into(db, presented, tokens, now):
         await _revoke_if_replayed(db, client, presented, now)

@@ -52,14 +52,15 @@ class ListedClient(msgspec.Struct, frozen=True):
     disabled_at: datetime | None
 
 
-_COLUMNS = (ClientRecord.client_id, ClientRecord.registered, ClientRecord.secret_digest)
+_COLUMNS = (ClientRecord.client_id, ClientRecord.registered, ClientRecord.secret_digest, ClientRecord.source)
 
 
 def _client(row: Any) -> RegisteredClient:
     metadata = msgspec.convert(row.registered, ClientMetadata)
-    plain = Client(row.client_id, metadata, row.secret_digest is not None)
+    has_secret, registered_itself = row.secret_digest is not None, row.source == "registration"
+    plain = Client(row.client_id, metadata, has_secret, registered_itself)
     sector = PUBLIC if metadata.subject_type == "public" else plain.sector
-    return RegisteredClient(plain.client_id, metadata, plain.has_secret, row.secret_digest, sector)
+    return RegisteredClient(row.client_id, metadata, has_secret, registered_itself, row.secret_digest, sector)
 
 
 class ClientCache:

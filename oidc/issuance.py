@@ -16,8 +16,8 @@ from accounts.database import AT, Base, Instant, Json, Transaction, digest, new_
 from oidc.access_token import AccessToken
 from oidc.grant import GrantView
 from oidc.protocol.authorization_details import narrow_details
+from oidc.protocol.lifetimes import Lifetimes
 from oidc.protocol.resource import narrow_resources, one_audience
-from oidc.provider import ProviderPolicy
 from oidc.sender import ANYONE, Sender
 
 
@@ -52,17 +52,17 @@ ALL = Wish()
 
 
 def new_access_token(
-    policy: ProviderPolicy, scopes: tuple[str, ...], now: datetime, sender: Sender = ANYONE
+    lifetimes: Lifetimes, scopes: tuple[str, ...], now: datetime, sender: Sender = ANYONE
 ) -> NewTokens:
     """An access token alone, bound to who asked for it."""
-    return NewTokens(new_secret(), now + policy.access_token, scopes, sender=sender)
+    return NewTokens(new_secret(), now + lifetimes.access_token, scopes, sender=sender)
 
 
 def access_token_of(
-    policy: ProviderPolicy, grant: GrantView, scopes: tuple[str, ...], wish: Wish, now: datetime, sender: Sender
+    lifetimes: Lifetimes, grant: GrantView, scopes: tuple[str, ...], wish: Wish, now: datetime, sender: Sender
 ) -> NewTokens:
     """An access token for what is wished. Raises `invalid_target`, `invalid_authorization_details`."""
-    tokens = new_access_token(policy, scopes, now, sender)
+    tokens = new_access_token(lifetimes, scopes, now, sender)
     if not grant.resources and not grant.details and wish == ALL:
         return tokens
     positions = narrow_details(grant.details, wish.details)

@@ -16,6 +16,7 @@ from oidc.key_holder import KeyHolder
 from oidc.key_ring import KeyRing
 from oidc.mutual_tls import MutualTls
 from oidc.protocol.capabilities import CIBA, DEVICE, PAR, SESSION_MANAGEMENT, Capabilities
+from oidc.protocol.lifetimes import LONGEST, Lifetimes
 from oidc.protocol.metadata import Endpoints, discovery_document
 from oidc.registration import RegistrationPolicy
 from oidc.resource import Resource
@@ -38,13 +39,18 @@ class ProviderPolicy(msgspec.Struct, frozen=True):
     """Without use; using it begins anew, up to `grant`."""
     refresh_grace: timedelta = timedelta(seconds=10)
     """How long a rotated refresh token still answers with the same successor; at most 10 s (R8)."""
-    grant: timedelta = timedelta(days=365)
+    grant: timedelta = LONGEST.grant
     """After this the citizen is asked again, however busy the service is."""
     waiting: timedelta = timedelta(minutes=10)
     """How long a citizen may take to answer a request from another device (RFC 8628 section 3.2, CIBA Core 7.3)."""
     asked: int = 10
     """Requests of one service for one person in ten minutes (CIBA): nobody is worn down until they press "Allow"."""
     registration: RegistrationPolicy = RegistrationPolicy()
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """Of the tokens of a client that is registered with none of its own."""
+        return Lifetimes(self.access_token, self.id_token, self.refresh_token, self.grant)
 
 
 ALIASED = (

@@ -19,8 +19,10 @@ from oidc.client import RegisteredClient
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
 from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of, keep_access_token
+from oidc.protocol.client import lifetimes_of
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.introspection import TokenFacts
+from oidc.protocol.lifetimes import Lifetimes
 from oidc.protocol.token_request import RefreshGrant, narrow_scope
 from oidc.provider import ProviderPolicy
 from oidc.sender import ANYONE, Sender, keeps_its_refresh_token, refresh_binding, require_bound_sender
@@ -53,7 +55,7 @@ class Refreshed(msgspec.Struct, frozen=True):
 
 def with_refresh_token(
     tokens: NewTokens,
-    policy: ProviderPolicy,
+    lifetimes: Lifetimes,
     grant: GrantView,
     refresh_token: str,
     now: datetime,
@@ -63,15 +65,15 @@ def with_refresh_token(
     return msgspec.structs.replace(
         tokens,
         refresh_token=refresh_token,
-        refresh_expires_at=_unused_until(policy, grant, now),
+        refresh_expires_at=_unused_until(lifetimes, grant, now),
         granted_scopes=grant.scopes,
         refresh_sender=sender,
     )
 
 
-def _unused_until(policy: ProviderPolicy, grant: GrantView, now: datetime) -> datetime:
+def _unused_until(lifetimes: Lifetimes, grant: GrantView, now: datetime) -> datetime:
     """It expires when it is not used, and with the longest life of a grant."""
-    return min(now + policy.refresh_token, grant.created_at + policy.grant)
+    return min(now + lifetimes.refresh_token, grant.created_at + lifetimes.grant)
 
 
 async def refresh(
@@ -94,14 +96,15 @@ async def refresh(
     row = await _presented(db, presented, now)
     require_bound_sender(sender, jkt=row.dpop_jkt, certificate=row.certificate_thumbprint)
     grant = await with_details(db, vault, grant_view(row))
-    tokens = access_token_of(policy, grant, narrow_scope(row.granted, asked.scope), wish, now, sender)
+    lifetimes = lifetimes_of(client, policy.lifetimes)
+    tokens = access_token_of(lifetimes, grant, narrow_scope(row.granted, asked.scope), wish, now, sender)
     if row.rotated_at is None and keeps_its_refresh_token(client):
-        if not await _RENEWAL.into(db, {**presented, "until": _unused_until(policy, grant, now)}, tokens, now):
+        if not await _RENEWAL.into(db, {**presented, "until": _unused_until(lifetimes, grant, now)}, tokens, now):
             raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="lost a race")
         return Refreshed(grant, tokens)
     successor = successor_of(vault, asked.refresh_token)
     if row.rotated_at is None:
-        whole = with_refresh_token(tokens, policy, grant, successor, now, refresh_binding(client, sender))
+        whole = with_refresh_token(tokens, lifetimes, grant, successor, now, refresh_binding(client, sender))
         if await _ROTATION.into(db, presented, whole, now):
             return Refreshed(grant, whole)
         row = await _presented(db, presented, now)  # another request was quicker

@@ -2,7 +2,7 @@
 (RFC 9068)."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from accounts.database import Transaction
@@ -37,7 +37,6 @@ async def sign_access_token(
     grant: GrantView,
     tokens: NewTokens,
     sub: str,
-    lifetime: timedelta,
     now: datetime,
 ) -> str:
     """RFC 9068 section 2. The `jti` is the grant's name under our seal: another one each time, and it links nothing."""
@@ -49,7 +48,7 @@ async def sign_access_token(
         client_id=grant.client_id,
         jti=urlsafe_b64encode(vault.seal(PLACE, b"", grant.id.bytes)).rstrip(b"=").decode(),
         now=now,
-        lifetime=lifetime,
+        lifetime=tokens.access_expires_at - now,
         scope=resource.scope_of(tokens.scopes),
         auth_time=grant.auth_time,
         acr=grant.acr,

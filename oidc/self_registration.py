@@ -40,7 +40,7 @@ def read_own_metadata(provider: Provider, given: Mapping[str, Any], now: datetim
     said.pop("client_id", None)
     said.pop("client_secret", None)
     said["require_pkce"] = _must_use_pkce(policy, said)
-    return read_client_metadata(said, _able(provider.capabilities, policy))
+    return read_client_metadata(said, _able(provider))
 
 
 def _must_use_pkce(policy: RegistrationPolicy, said: Mapping[str, Any]) -> bool:
@@ -50,14 +50,18 @@ def _must_use_pkce(policy: RegistrationPolicy, said: Mapping[str, Any]) -> bool:
     return policy.require_pkce or is_public or not is_plain or said.get("require_pkce") in (True, "true")
 
 
-def _able(capabilities: Capabilities, policy: RegistrationPolicy) -> Capabilities:
+def _able(provider: Provider) -> Capabilities:
     """What the provider can do, as far as it is for those who register themselves. A right to an API is not theirs to
-    take; an operator gives it, or the issuer that the operator trusts."""
+    take; an operator gives it, or the issuer that the operator trusts. Tokens that live longer than others are given
+    by an operator alone."""
+    capabilities, policy = provider.capabilities, provider.policy.registration
     grant_types = capabilities.grant_types
     if policy.mode == "open":
         grant_types = tuple(name for name in grant_types if name not in NOT_FOR_EVERYBODY)
     scopes = capabilities.service_scopes if policy.mode == "software_statement" else ()
-    return msgspec.structs.replace(capabilities, grant_types=grant_types, service_scopes=scopes)
+    return msgspec.structs.replace(
+        capabilities, grant_types=grant_types, service_scopes=scopes, longest=provider.policy.lifetimes
+    )
 
 
 async def look_up(fetcher: Fetcher, metadata: ClientMetadata) -> None:

@@ -11,13 +11,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Json, Transaction
 from oidc.key_holder import KeyHolder, MadeKey
+from oidc.protocol.lifetimes import PUBLISHED_AFTER_RETIREMENT
 from oidc.revision import bump
 from oidc.signer import ALGORITHMS
 
 State = Literal["next", "current", "retired", "revoked"]
-
-PUBLISHED_AFTER_RETIREMENT = timedelta(days=1)
-"""Longer than anything that is checked at once lives, and than any copy of our key set is kept."""
 
 
 class SigningKey(Base):

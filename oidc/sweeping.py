@@ -20,7 +20,7 @@ from oidc.authorization_code import AuthorizationCode
 from oidc.grant import Grant
 from oidc.interaction import InteractionRow
 from oidc.logout import LogoutDelivery
-from oidc.provider import ProviderPolicy
+from oidc.protocol.lifetimes import LONGEST
 from oidc.pushed_request import PushedRequest
 from oidc.refresh_token import RefreshToken
 from oidc.service_token import ServiceToken
@@ -33,42 +33,30 @@ SETTLED = timedelta(days=30)
 """How long it stays on record that a service was told of a sign-out, or could not be."""
 
 
-def sweeps_of(policy: ProviderPolicy) -> dict[str, Sweep]:
-    """The sweeps of this package, by table."""
+async def _codes(db: Transaction, now: datetime) -> int:
+    end = _end(now)
+    code = AuthorizationCode
+    done = code.redeemed_at.is_(None) | _is_over(code.grant_id, end)
+    return await delete_some(db, code, code.digest, (code.expires_at <= end) & done, code.expires_at)
 
-    async def codes(db: Transaction, now: datetime) -> int:
-        end = _end(policy, now)
-        code = AuthorizationCode
-        done = code.redeemed_at.is_(None) | _is_over(code.grant_id, end)
-        return await delete_some(db, code, code.digest, (code.expires_at <= end) & done, code.expires_at)
 
-    async def refresh_tokens(db: Transaction, now: datetime) -> int:
-        end = _end(policy, now)
-        token = RefreshToken
-        over = (token.expires_at <= end) & _is_over(token.grant_id, end)
-        return await delete_some(db, token, token.digest, over, token.expires_at)
+async def _refresh_tokens(db: Transaction, now: datetime) -> int:
+    end = _end(now)
+    token = RefreshToken
+    over = (token.expires_at <= end) & _is_over(token.grant_id, end)
+    return await delete_some(db, token, token.digest, over, token.expires_at)
 
-    async def waiting_requests(db: Transaction, now: datetime) -> int:
-        end = _end(policy, now)
-        request = WaitingRequest
-        done = request.redeemed_at.is_(None) | _is_over(request.grant_id, end)
-        return await delete_some(db, request, request.id, (request.expires_at <= end) & done, request.expires_at)
 
-    async def deliveries(db: Transaction, now: datetime) -> int:
-        row = LogoutDelivery
-        return await delete_some(db, row, row.id, row.settled_at <= now - SETTLED, row.id)
+async def _waiting_requests(db: Transaction, now: datetime) -> int:
+    end = _end(now)
+    request = WaitingRequest
+    done = request.redeemed_at.is_(None) | _is_over(request.grant_id, end)
+    return await delete_some(db, request, request.id, (request.expires_at <= end) & done, request.expires_at)
 
-    return {
-        "authorization_code": codes,
-        "access_token": _expired(AccessToken, AccessToken.digest),
-        "refresh_token": refresh_tokens,
-        "service_token": _expired(ServiceToken, ServiceToken.digest),
-        "pushed_request": _expired(PushedRequest, PushedRequest.digest),
-        "waiting_request": waiting_requests,
-        "interaction": _expired(InteractionRow, InteractionRow.id),
-        "sign_out": _expired(SignOut, SignOut.digest),
-        "logout_delivery": deliveries,
-    }
+
+async def _deliveries(db: Transaction, now: datetime) -> int:
+    row = LogoutDelivery
+    return await delete_some(db, row, row.id, row.settled_at <= now - SETTLED, row.id)
 
 
 def _expired(table: Any, key: Any) -> Sweep:
@@ -81,9 +69,9 @@ def _expired(table: Any, key: Any) -> Sweep:
     return sweep
 
 
-def _end(policy: ProviderPolicy, now: datetime) -> datetime:
-    """What ended before this has had time for its last access token to run out as well."""
-    return now - DAY - policy.access_token
+def _end(now: datetime) -> datetime:
+    """What ended before this has had time for its last access token to run out as well, whoever got it."""
+    return now - DAY - LONGEST.access_token
 
 
 def _is_over(grant_id: Any, end: datetime) -> ColumnElement[bool]:
@@ -105,3 +93,17 @@ def _is_over(grant_id: Any, end: datetime) -> ColumnElement[bool]:
         )
         .exists()
     )
+
+
+SWEEPS: dict[str, Sweep] = {
+    "authorization_code": _codes,
+    "access_token": _expired(AccessToken, AccessToken.digest),
+    "refresh_token": _refresh_tokens,
+    "service_token": _expired(ServiceToken, ServiceToken.digest),
+    "pushed_request": _expired(PushedRequest, PushedRequest.digest),
+    "waiting_request": _waiting_requests,
+    "interaction": _expired(InteractionRow, InteractionRow.id),
+    "sign_out": _expired(SignOut, SignOut.digest),
+    "logout_delivery": _deliveries,
+}
+"""The sweeps of this package, by table."""

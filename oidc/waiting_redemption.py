@@ -12,6 +12,7 @@ from oidc.client import RegisteredClient
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
 from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
+from oidc.protocol.client import lifetimes_of
 from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import INVALID_GRANT, ProtocolError
 from oidc.protocol.polling import Waiting, poll
@@ -62,9 +63,10 @@ async def redeem_waiting(
     if found is None:
         raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="the grant does not stand")
     grant = await with_details(db, vault, grant_view(found))
-    tokens = access_token_of(policy, grant, grant.scopes, wish, now, sender)
+    lifetimes = lifetimes_of(client, policy.lifetimes)
+    tokens = access_token_of(lifetimes, grant, grant.scopes, wish, now, sender)
     if client.uses(REFRESH_TOKEN):
-        tokens = with_refresh_token(tokens, policy, grant, new_secret(), now, refresh_binding(client, sender))
+        tokens = with_refresh_token(tokens, lifetimes, grant, new_secret(), now, refresh_binding(client, sender))
     if not await _REDEMPTION.into(db, presented, tokens, now):
         raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="lost a race")
     return Redeemed(grant, tokens)

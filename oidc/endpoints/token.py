@@ -20,7 +20,7 @@ from oidc.endpoints.grants import authorization_code, client_credentials, refres
 from oidc.endpoints.grants.granted import Exchange, Granted
 from oidc.endpoints.shown import shown_sender
 from oidc.key_ring import Keys
-from oidc.protocol.client import require_grant_type
+from oidc.protocol.client import lifetimes_of, require_grant_type
 from oidc.protocol.client_metadata import (
     AUTHORIZATION_CODE,
     CIBA_GRANT,
@@ -95,7 +95,7 @@ async def answered(
     now: datetime,
 ) -> Response[bytes]:
     """The ID token, signed outside the transaction, and the answer."""
-    grant, tokens, policy = granted.grant, granted.tokens, provider.policy
+    grant, tokens = granted.grant, granted.tokens
     id_token, access_token, scopes, claims = None, tokens.access_token, tokens.scopes, {}
     is_openid = grant is not None and "openid" in tokens.scopes
     if grant is not None and is_openid:
@@ -104,9 +104,7 @@ async def answered(
     sub = await subject_at(db, provider, resource, grant.account_id, now) if resource and grant else ""
     await db.commit()
     if resource is not None and grant is not None:
-        access_token = await sign_access_token(
-            db, vault, provider, resource, grant, tokens, sub, policy.access_token, now
-        )
+        access_token = await sign_access_token(db, vault, provider, resource, grant, tokens, sub, now)
         scopes = resource.scope_of(tokens.scopes)
     if grant is not None and is_openid:
         algorithm = client.metadata.id_token_signed_response_alg
@@ -115,7 +113,7 @@ async def answered(
             sub=grant.sub,
             client_id=client.client_id,
             now=now,
-            lifetime=policy.id_token,
+            lifetime=lifetimes_of(client, provider.policy.lifetimes).id_token,
             auth_time=grant.auth_time,
             acr=grant.acr,
             amr=grant.amr,
@@ -132,7 +130,7 @@ async def answered(
         id_token = recipient.seal(id_token) if recipient else id_token
     members = token_response(
         access_token=access_token,
-        expires_in=policy.access_token,
+        expires_in=tokens.access_expires_at - now,
         scope=scopes,
         id_token=id_token,
         refresh_token=tokens.refresh_token,

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from oidc.protocol.lifetimes import LONGEST, Lifetimes
+
 # OpenID Connect Core 1.0 sections 5.4 and 11
 STANDARD_SCOPES = ("openid", "profile", "email", "phone", "address", "offline_access")
 ASYMMETRIC_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA", "RS256", "ES384", "ES512", "PS384", "PS512")
@@ -83,6 +85,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     loopback_http: bool = False
     # Whether a client may be registered without PKCE (R3); dynamic registration has its own answer.
     pkce_may_be_waived: bool = True
+    # What a client may have its tokens live; dynamic registration has its own answer.
+    longest: Lifetimes = LONGEST
 
     def has(self, feature: str) -> bool:
         """Whether the feature is switched on."""

@@ -1,20 +1,25 @@
 """A relying party as the rules see it."""
 
+from datetime import timedelta
+
 import msgspec
 
 from oidc.protocol.capabilities import STANDARD
 from oidc.protocol.client_metadata import ClientMetadata
 from oidc.protocol.errors import UNAUTHORIZED_CLIENT, ProtocolError
+from oidc.protocol.lifetimes import Lifetimes
 from oidc.protocol.sector import sector_of
 from oidc.protocol.uris import host_of, is_loopback
 
 
 class Client(msgspec.Struct, frozen=True):
-    """One registered client: its identifier, what it registered, whether a secret of it is stored."""
+    """One registered client: its identifier, what it registered, whether a secret of it is stored, whether an operator
+    or the client itself registered it."""
 
     client_id: str
     metadata: ClientMetadata
     has_secret: bool = False
+    registered_itself: bool = False
 
     @property
     def profile(self) -> str:
@@ -66,3 +71,22 @@ def require_grant_type(client: Client, grant_type: str) -> None:
     """RFC 6749 section 5.2: a client uses the grant types it registered for."""
     if not client.uses(grant_type):
         raise ProtocolError(UNAUTHORIZED_CLIENT, "The client is not registered for this grant type.")
+
+
+def lifetimes_of(client: Client, default: Lifetimes) -> Lifetimes:
+    """How long this client's tokens live: as it is registered, and else by `default`, the provider's policy. One that
+    registered itself has no more than that, however much it was when it registered."""
+
+    def lifetime(own: int | None, usual: timedelta) -> timedelta:
+        if own is None:
+            return usual
+        wanted = timedelta(seconds=own)
+        return min(wanted, usual) if client.registered_itself else wanted
+
+    metadata = client.metadata
+    return Lifetimes(
+        access_token=lifetime(metadata.access_token_lifetime, default.access_token),
+        id_token=lifetime(metadata.id_token_lifetime, default.id_token),
+        refresh_token=lifetime(metadata.refresh_token_lifetime, default.refresh_token),
+        grant=default.grant,
+    )

@@ -21,7 +21,7 @@ class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Registered metadata after every rule has passed; fields are named as they are registered.
 
     Lists are tuples. `localized` holds the `field#language` forms: {"client_name": {"fr": "Parcs"}}.
-    `purpose`, `require_pkce`, `profile` and `response_modes` are extras of ours.
+    `purpose`, `require_pkce`, `profile`, `response_modes` and the `_lifetime` of tokens are extras of ours.
     Kept as JSON with `msgspec.to_builtins(metadata)` and read back, unjudged, with `msgspec.convert`: a
     rule that became stricter since must not take a running service off the air.
     """
@@ -97,6 +97,10 @@ class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     purpose: str | None = None
     require_pkce: bool = True
     profile: str = "standard"
+    # Seconds; None: as long as the provider's policy says
+    access_token_lifetime: int | None = None
+    id_token_lifetime: int | None = None
+    refresh_token_lifetime: int | None = None
 
     @property
     def is_public(self) -> bool:

@@ -249,6 +249,15 @@ def pkce_is_waived_rarely(metadata: ClientMetadata, capabilities: Capabilities) 
         yield Problem("require_pkce", "must be true for this client.")
 
 
+def lifetimes_are_in_reach(metadata: ClientMetadata, capabilities: Capabilities) -> Problems:
+    """RFC 9700 section 2.2: a token that is found is worth something for as long as it lives."""
+    for kind in ("access_token", "id_token", "refresh_token"):
+        seconds = getattr(metadata, f"{kind}_lifetime")
+        longest = int(getattr(capabilities.longest, kind).total_seconds())
+        if seconds is not None and not 0 < seconds <= longest:
+            yield Problem(f"{kind}_lifetime", f"must be 1 to {longest} seconds.")
+
+
 def profile_can_be_kept(metadata: ClientMetadata, capabilities: Capabilities) -> Problems:
     """FAPI 2.0 Security Profile 5.3.2, Message Signing 5, FAPI-CIBA 5.2.2: all of it is enforced, or refused."""
     if metadata.profile == STANDARD or metadata.profile not in PROFILES:
@@ -287,5 +296,6 @@ RULES: tuple[Rule, ...] = (
     values_are_known,
     ciba_has_its_address,
     pkce_is_waived_rarely,
+    lifetimes_are_in_reach,
     profile_can_be_kept,
 )

@@ -13,7 +13,6 @@ from accounts.database import Transaction, new_id
 from accounts.outbox import Outbox
 from config.sweeper import BATCH, EVERY, Sweeper, every_sweep
 from config.tables import metadata
-from oidc.provider import ProviderPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +41,7 @@ async def town(backend: Backend) -> AsyncIterator[Town]:
 
 def sweeper_of(town: Town, **sweeps: Any) -> Sweeper:
     """One with every sweep, or with these alone."""
-    return Sweeper(town.house.database, town.clock, sweeps or every_sweep(town.provider.policy))  # type: ignore[arg-type]
+    return Sweeper(town.house.database, town.clock, sweeps or every_sweep())  # type: ignore[arg-type]
 
 
 async def rows(town: Town, name: str) -> int:
@@ -64,7 +63,7 @@ async def offline(town: Town, service: Service) -> tuple[str, dict[str, Any]]:
 
 def test_every_table_is_swept_or_stays_for_a_reason() -> None:
     """A new table belongs on one list."""
-    swept = set(every_sweep(ProviderPolicy()))
+    swept = set(every_sweep())
     assert not (set(metadata.tables) - swept - STAYS - ELSEWHERE)
     assert not (swept & STAYS)
 
@@ -116,6 +115,20 @@ async def test_a_replayed_code_is_recognised_for_as_long_as_its_grant_lives(town
 
     assert (await parks.refresh(latest["refresh_token"])).json()["error"] == "invalid_grant"
     assert (await parks.userinfo(latest["access_token"])).status_code == 401
+
+
+async def test_a_redeemed_code_outlasts_the_longest_token_that_it_gave(town: Town) -> None:
+    """A client may have access tokens that live for a day, and refresh tokens that do not."""
+    parks = await town.service(access_token_lifetime=86400, refresh_token_lifetime=60)
+    await offline(town, parks)
+
+    left = []
+    for _ in range(2):
+        town.later(hours=25)
+        await sweeper_of(town).round()
+        left.append((await rows(town, "authorization_code"), await rows(town, "access_token")))
+
+    assert left == [(1, 1), (0, 0)]
 
 
 async def test_a_rotated_refresh_token_is_recognised_beyond_its_own_end(town: Town) -> None:
@@ -183,7 +196,7 @@ async def test_a_long_table_is_swept_in_small_batches(town: Town) -> None:
         ]  # fmt: skip
         await db.execute(insert(Outbox).values(values))
     town.later(days=2)
-    sweep = every_sweep(town.provider.policy)["outbox"]
+    sweep = every_sweep()["outbox"]
 
     async def counted(db: Transaction, at: Any) -> int:
         batches.append(await sweep(db, at))

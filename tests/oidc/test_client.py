@@ -98,6 +98,16 @@ async def test_a_file_that_is_none_is_refused_in_words(box: Box, text: str, line
     assert refused.value.problems[0].line == line
 
 
+async def test_a_lifetime_out_of_reach_is_named_by_client_and_line(box: Box) -> None:
+    """An operator may give longer tokens than others have, a day at most."""
+    async with box.transaction() as db:
+        await apply_toml(db, PARKS + "access_token_lifetime = 86400\n", CAPABILITIES, box.now)
+        with pytest.raises(ClientFileError) as refused:
+            await apply_toml(db, PARKS + "access_token_lifetime = 86401\n", CAPABILITIES, box.now)
+
+    assert str(refused.value) == "line 8, client parks, access_token_lifetime: must be 1 to 86400 seconds."
+
+
 async def test_a_secret_is_never_kept(box: Box) -> None:
     """R61: client secrets are only ever hashed; a reviewed file holds the digest, registration metadata the secret."""
     secret = "correct horse battery staple, and then some more"

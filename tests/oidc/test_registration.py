@@ -175,6 +175,30 @@ async def test_without_pkce_only_where_the_deployment_says_so(town: Town, empty_
     assert [it["require_pkce"] for it in (plain, wants_it, public)] == [False, True, True]
 
 
+async def test_a_stranger_may_only_shorten_the_life_of_tokens(town: Town, empty_backend: Backend) -> None:
+    """An operator gives longer ones. A default that was lowered since counts for who registered before."""
+    robot = {
+        "grant_types": ["client_credentials"],
+        "id_token_signed_response_alg": "ES256",
+        "access_token_lifetime": 300,
+    }
+
+    async def lives(at: Town, made: dict[str, Any]) -> int:
+        asked = {"grant_type": "client_credentials"}
+        tokens = await at.wire.post("/token", data=asked, auth=(made["client_id"], made["client_secret"]))
+        return int(tokens.json()["expires_in"])
+
+    made = await registered(town, robot)
+    longer = await register(town, {**robot, "access_token_lifetime": 601})
+    town.later(seconds=1)
+
+    assert made["access_token_lifetime"] == await lives(town, made) == 300
+    assert problem(longer) == (400, "invalid_client_metadata")
+    assert "access_token_lifetime" in longer.json()["error_description"]
+    async with town_with(empty_backend, {**OPEN, "lifetime": {"access_token": 60}}) as stricter:
+        assert await lives(stricter, made) == 60
+
+
 async def test_a_stranger_takes_no_right_to_an_api(empty_backend: Backend) -> None:
     """RFC 7591 section 5: scopes of services are given by an operator."""
     settings = {**OPEN, "api": {"scopes": ["taxes:read"]}}

@@ -7,6 +7,7 @@ from accounts.vault import Vault
 from oidc.client import RegisteredClient
 from oidc.endpoints.grants.granted import Granted
 from oidc.issuance import new_access_token
+from oidc.protocol.client import lifetimes_of
 from oidc.protocol.client_credentials import service_scope
 from oidc.protocol.parameters import Parameters
 from oidc.provider import Provider
@@ -24,7 +25,8 @@ async def exchange(
     now: datetime,
 ) -> Granted:
     """One row, and never a refresh token (section 4.4.3)."""
-    tokens = new_access_token(provider.policy, service_scope(parameters, client, provider.capabilities), now, sender)
+    scopes = service_scope(parameters, client, provider.capabilities)
+    tokens = new_access_token(lifetimes_of(client, provider.policy.lifetimes), scopes, now, sender)
     await keep_service_token(
         db,
         tokens.access_token,

@@ -10,6 +10,7 @@ from oidc.client import RegisteredClient
 from oidc.endpoints.grants.granted import Granted
 from oidc.issuance import new_access_token
 from oidc.passing_on import SubjectToken, find_subject_token
+from oidc.protocol.client import lifetimes_of
 from oidc.protocol.errors import INVALID_REQUEST, ProtocolError
 from oidc.protocol.parameters import Parameters
 from oidc.protocol.resource import one_audience, read_resources
@@ -43,7 +44,7 @@ async def exchange(
     granted = resource.scope_of(subject.scopes) if resource else subject.scopes
     scopes = exchanged_scope(granted, asked.scope, client.metadata.scope)
     act = acting(client.client_id, subject.act)
-    tokens = new_access_token(provider.policy, scopes, now, sender)
+    tokens = new_access_token(lifetimes_of(client, provider.policy.lifetimes), scopes, now, sender)
     expires_at = min(tokens.access_expires_at, subject.expires_at)
     if resource is not None:
         sub = await subject_at(db, provider, resource, subject.account_id, now)
@@ -62,12 +63,8 @@ async def exchange(
         now=now,
         expires_at=expires_at,
     )
-    seconds = int((expires_at - now).total_seconds())
-    return Granted(
-        None,
-        msgspec.structs.replace(tokens, access_expires_at=expires_at),
-        more={"issued_token_type": ACCESS_TOKEN, "expires_in": seconds},
-    )
+    tokens = msgspec.structs.replace(tokens, access_expires_at=expires_at)
+    return Granted(None, tokens, more={"issued_token_type": ACCESS_TOKEN})
 
 
 def _may_exchange(provider: Provider, client: RegisteredClient, subject: SubjectToken, sender: Sender) -> bool:

@@ -1,12 +1,15 @@
 """A client as the rules see it: its name in the citizen's language, its sector, its grant types."""
 
 import json
+from datetime import timedelta
 
+import msgspec
 import pytest
 
-from oidc.protocol.client import Client, require_grant_type
+from oidc.protocol.client import Client, lifetimes_of, require_grant_type
 from oidc.protocol.client_metadata import ClientMetadata
 from oidc.protocol.errors import ProtocolError
+from oidc.protocol.lifetimes import Lifetimes
 from oidc.protocol.sector import require_listed_in_sector_document, sector_of
 from oidc.protocol.uris import host_of, origin_of
 
@@ -116,6 +119,19 @@ def test_an_origin_is_what_a_form_may_lead_to():
     assert origin_of("org.example.app:/cb") == "org.example.app:"
     assert origin_of("not a uri") == ""
     assert host_of("not a uri") == ""
+
+
+def test_a_client_that_registered_itself_never_has_more_than_the_default():
+    """Not even where the default was longer when it registered; what an operator gave stays."""
+    own = ClientMetadata(access_token_lifetime=900, id_token_lifetime=900, refresh_token_lifetime=30)
+    default = Lifetimes(*(timedelta(seconds=seconds) for seconds in (600, 700, 3600, 7200)))
+
+    theirs = lifetimes_of(Client("p", own, registered_itself=True), default)
+    given = lifetimes_of(Client("p", own), default)
+
+    assert [lifetime.total_seconds() for lifetime in msgspec.structs.astuple(theirs)] == [600, 700, 30, 7200]
+    assert [lifetime.total_seconds() for lifetime in msgspec.structs.astuple(given)] == [900, 900, 30, 7200]
+    assert lifetimes_of(Client("p", ClientMetadata()), default) == default
 
 
 def test_fapi_clients_always_use_pkce():

@@ -1,5 +1,7 @@
 """Registration metadata: every rule, each naming its field (OpenID Connect Registration 2, RFC 7591 2)."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -8,6 +10,7 @@ from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.client_metadata import ClientMetadata, registration_of
 from oidc.protocol.client_registration import FEATURE_OF, read_client_metadata
 from oidc.protocol.errors import MetadataError
+from oidc.protocol.lifetimes import Lifetimes
 
 CALLBACK = "https://parks.example/callback"
 ALL_FEATURES = frozenset(value for value in vars(feature).values() if isinstance(value, str))
@@ -476,6 +479,24 @@ def test_pkce_can_be_waived_for_a_confidential_standard_client_with_a_warning(
     assert list(refused(require_pkce=False, token_endpoint_auth_method="none")) == ["require_pkce"]
     assert list(refused(strict, require_pkce=False)) == ["require_pkce"]
     assert "require_pkce" in refused(whole, require_pkce=False, profile="fapi2")
+
+
+@pytest.mark.parametrize(
+    ("field", "longest"),
+    [("access_token_lifetime", 86400), ("id_token_lifetime", 86400), ("refresh_token_lifetime", 365 * 86400)],
+)
+def test_a_lifetime_of_its_own_is_within_what_key_and_grant_allow(accepted, refused, capabilities, field, longest):
+    """RFC 9700 section 2.2, OpenID Connect Core section 10.1.1: what is signed outlives no key; nothing outlives a
+    grant. A provider may allow less."""
+    assert getattr(accepted(), field) is None
+    for seconds in (1, longest):
+        assert getattr(accepted(**{field: seconds}), field) == seconds
+    for seconds in (0, longest + 1):
+        assert refused(**{field: seconds}) == {field: f"must be 1 to {longest} seconds."}
+    assert list(refused(**{field: "ten"})) == [field]
+    shorter = msgspec.structs.replace(capabilities, longest=Lifetimes(*[timedelta(minutes=5)] * 4))
+    assert getattr(accepted(shorter, **{field: 300}), field) == 300
+    assert list(refused(shorter, **{field: 301})) == [field]
 
 
 def test_a_profile_is_refused_while_it_cannot_be_enforced_whole(refused):
