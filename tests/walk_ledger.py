@@ -225,11 +225,14 @@ class Ledger:
                 for app_id, seed in one.apps.items():
                     if self._fresh_step(app_id, seed, code, at):
                         self._prove(b, one, "otp", at)
+                    elif _steps(seed, code, at):
+                        self.reached["code sent again"] += 1
                 if code in one.codes:
                     self._prove(b, one, "recovery", at)
+                self.reached["code sent again"] += code in one.old_codes
                 if one.gets_texts and self._was_sent(request, one.phone, code):
                     self._prove(b, one, "sms", at)
-        elif request.path.endswith("/passkey") and request.path.startswith("/sign-in/"):
+        elif re.fullmatch(r"/sign-in/[^/]+/passkey", request.path):
             ceremony, device = self.answers.get(fields.get("credential", ""), ("", None))
             began = self.ceremonies.pop(fields.get("ceremony", ""), None)
             if device is not None and began is not None and fields["ceremony"] == ceremony:
@@ -271,6 +274,12 @@ class Ledger:
                     self.reached["account opened"] += 1
                     assert one.codes, f"{request.path}: open without recovery codes (R31)"
 
+    def is_too_early(self, visit: str, now: datetime) -> bool:
+        """Whether both proofs of a visit to recovery were given, and the waiting time is all that lacks."""
+        proved = self.visits.get(visit.rpartition("/")[2], {})
+        running = [r for r in self.seen.recoveries.values() if r.stopped_at is None and r.completed_at is None]
+        return set(proved) == {"email", "second"} and any(now - row.started_at < DAY for row in running)
+
     # What may change an account's authenticators.
 
     def _credentials(self, request: Request, was: Seen, now: Seen) -> set[UUID]:
@@ -288,6 +297,8 @@ class Ledger:
             assert is_right, f"{request.path}: changed by nobody who may (R30)"
             self.reached.update(f"{what} added" for what in added)
             self.reached.update({"removed": removed, "codes made": recoded})
+            if removed and was.states.get(account_id) == "active":
+                assert one.has_way_back, f"{request.path}: the last way back removed (R31)"
             for what in added:
                 if request.path.startswith(("/sign-in/", "/register/")):
                     self._prove(request.browser, one, what, request.at)
@@ -389,15 +400,17 @@ class Ledger:
         for session_id, row in now.sessions.items():
             before = was.sessions.get(session_id)
             if row.is_alive:
-                is_here = row.browser == self.browsers[request.browser]
+                is_here = row.browser == self.browsers[request.browser] and not request.path.startswith("/recovery/")
                 assert is_here or row.account_id not in changed, f"{request.path}: still signed in elsewhere (R30)"
+            elif row.account_id in changed and session_id in was.sessions and was.sessions[session_id].is_alive:
+                self.reached["signed out elsewhere"] += 1
             if before is not None and before[:6] == row[:6]:
                 continue
             assert row.browser == self.browsers[request.browser], "a session of another browser"
             assert before is None or before.is_alive, "a session came back"
             assert now.states[row.account_id] == "active", f"{request.path}: in before enrolment was over (R45)"
             one = self.owner(row.account_id)
-            assert not one.has_run_out, f"{request.path}: in without a way back (R31)"
+            assert one.has_way_back, f"{request.path}: in without a way back (R31)"
             self.reached["session raised" if before else f"session {row.acr}"] += 1
             known = [p for p in self.proofs if p[:2] == (request.browser, row.account_id)]
             methods = {p.method for p in known if row.auth_time - PROOF <= p.at}
