@@ -40,6 +40,10 @@ PAGELESS = {
     "/check-session": "a frame that shows nothing, for services",
     "/connect/register/{client_id}": "for programs",
 }
+UNSEEN = {
+    "Set up a security key": "“Set up a passkey” in other words, where the make of keys is checked",
+}
+"""Headings that the walk does not come by."""
 LOOKS = [Look("en", 1280), Look("ar", 320, scheme="dark")]
 SHOTS = os.environ.get("JOURNEY_SHOTS")
 
@@ -387,6 +391,8 @@ async def the_account(eyes: Inspector) -> None:
         await eyes.see(visitor, "security")
         await visitor.press()
         await eyes.see(visitor, "security")
+        await visitor.open("/account/security/passkey?kind=key")
+        await eyes.see(visitor, "security")
         await visitor.open("/account/security/passkey")
         await eyes.see(visitor, "security")
         await visitor.tap()
@@ -643,7 +649,8 @@ async def test_every_page_is_accessible_and_light_and_none_is_forgotten(
     assert not eyes.faults, "\n".join(eyes.faults)
     assert not (missed := [route for route in page_routes() if not any(map(matching(route), eyes.paths))]), missed
     if look.language == "en":
-        assert not (missed := [text for text in headings() if not any(map(said(text), eyes.headings))]), missed
+        wanted = [text for text in headings() if text not in UNSEEN]
+        assert not (missed := [text for text in wanted if not any(map(said(text), eyes.headings))]), missed
 
 
 def page_routes() -> list[str]:
