@@ -204,7 +204,11 @@ def _identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
             idle=timedelta(seconds=settings.session.idle),
             fresh=timedelta(seconds=settings.session.fresh),
         ),
-        assurance=AssurancePolicy(levels=settings.assurance.levels, minimum=settings.assurance.minimum),
+        assurance=AssurancePolicy(
+            levels=settings.assurance.levels,
+            minimum=settings.assurance.minimum,
+            email_codes=settings.assurance.email_codes,
+        ),
         password=_password_policy(settings, name, host),
         throttle=ThrottlePolicy(**msgspec.structs.asdict(settings.throttle)),
         recovery=RecoveryPolicy(wait=timedelta(seconds=settings.recovery.wait)),

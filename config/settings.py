@@ -209,6 +209,11 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("assurance.levels: four different names, the weakest first")
     elif settings.assurance.minimum not in settings.assurance.levels:
         problems.append(f"assurance.minimum: one of {', '.join(settings.assurance.levels)}")
+    elif settings.assurance.email_codes and settings.assurance.minimum != settings.assurance.levels[0]:
+        problems.append(
+            f"assurance.email_codes: only where assurance.minimum is {settings.assurance.levels[0]}; "
+            "an e-mail is no second factor (R25)"
+        )
     for name, level in msgspec.structs.asdict(settings.assurance.eidas).items():
         if level and level not in settings.assurance.levels:
             problems.append(f"assurance.eidas.{name}: one of {', '.join(settings.assurance.levels)}")

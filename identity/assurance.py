@@ -31,12 +31,17 @@ class AssurancePolicy(msgspec.Struct, frozen=True):
     levels: tuple[str, str, str, str] = ("aal1", "aal2", "aal2-phr", "aal3")
     """One factor; two factors; two factors that cannot be phished; the same in attested hardware. Lowest first."""
     minimum: str = "aal2"
+    email_codes: bool = False
+    """Whether a password with nothing beside it is followed by a code to the account's address (R25: at the lowest
+    level alone, and adding nothing to it)."""
 
     def __post_init__(self) -> None:
         if len(set(self.levels)) != len(self.levels):
             raise ValueError("assurance.levels: each level needs a name of its own")
         if self.minimum not in self.levels:
             raise ValueError(f"assurance.minimum: {self.minimum!r} is none of {', '.join(self.levels)}")
+        if self.email_codes and self.minimum != self.levels[0]:
+            raise ValueError("assurance.email_codes: only where assurance.minimum is the lowest level")
 
 
 def _rank(methods: Collection[str]) -> int:

@@ -13,7 +13,7 @@ from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
-from identity import password, recovery_code, sms, throttle, totp
+from identity import email_code, password, recovery_code, sms, throttle, totp
 from identity.assurance import Method
 from identity.ceremony import Answer
 from identity.credential_change import Change, announce
@@ -104,8 +104,8 @@ async def prove_code(
     policy: IdentityPolicy,
     now: datetime,
 ) -> None:
-    """The second step by a code: six digits are an app's or came by text message, anything else is tried as a recovery
-    code.
+    """The second step by a code: six digits are an app's or came by text message or e-mail, anything else is tried as a
+    recovery code.
 
     Raises Refusal "too_many_attempts", "attempts_used_up" or "code_wrong".
     """
@@ -131,6 +131,8 @@ async def prove_code(
         method = "otp"
     elif "sms" in wanted and is_short and await sms.spend(db, vault, account_id, sign_in.id, plain, now):
         method = "sms"
+    elif "email" in wanted and is_short and await email_code.spend(db, vault, account_id, sign_in.id, plain, now):
+        method = "email"
     elif "recovery" in wanted and await recovery_code.spend(db, vault, account_id, plain, now):
         method = "recovery"
     if method is None:

@@ -38,6 +38,8 @@ class Proven(msgspec.Struct, frozen=True):
     here: frozenset[Method] = frozenset()
     methods: frozenset[Method] = frozenset()
     leans_since: datetime | None = None
+    in_session: bool = False
+    """Whether the account's session counts. It says nothing of codes by e-mail: none begins without."""
 
 
 def proven(sign_in: SignInView, session: SessionView | None, now: datetime) -> Proven:
@@ -53,7 +55,7 @@ def proven(sign_in: SignInView, session: SessionView | None, now: datetime) -> P
     ):
         return Proven(sign_in.account_id if here else None, here, here)
     earlier = methods_of(session.amr)
-    return Proven(session.account_id, here, here | earlier, None if earlier <= here else session.auth_time)
+    return Proven(session.account_id, here, here | earlier, None if earlier <= here else session.auth_time, True)
 
 
 def own_level(authenticators: Authenticators, policy: IdentityPolicy) -> str:
@@ -71,6 +73,14 @@ def wanted_level(sign_in: SignInView, standing: Standing, policy: IdentityPolicy
     is_spared = standing.is_remembered and sign_in.fresh_after is None
     own = policy.assurance.minimum if is_spared else own_level(standing.authenticators, policy)
     return _higher(sign_in.required_acr, own, policy)
+
+
+def has_email_step(standing: Standing, policy: IdentityPolicy) -> bool:
+    """Whether a code to its address follows this account's password: nothing else stands beside it. Who is setting an
+    account up has confirmed the address just so."""
+    having = standing.authenticators
+    is_alone = having.has_password and not having.has_second
+    return policy.assurance.email_codes and is_alone and standing.state == "active"
 
 
 def may_remember(standing: Standing, policy: IdentityPolicy) -> bool:
@@ -99,16 +109,19 @@ def needed(
     """The next step. Asking again with the same facts gives the same step; the order in which pages were opened
     does not matter."""
     proved = proven(sign_in, session, now)
-    if standing is None or not proved.methods or standing.state == "closed":
+    level = reached(proved.methods, policy.assurance)
+    if standing is None or level is None or standing.state == "closed":
         return "first"
     having = standing.authenticators
     wanted = wanted_level(sign_in, standing, policy)
+    awaits_email = _awaits_email(standing, proved, policy)
     # They are shown to nobody who has not proved all that the account demands: each of them is a second proof.
-    level = reached(proved.methods, policy.assurance)
-    if sign_in.codes == "shown" and meets(level, own_level(having, policy), policy.assurance):
+    if sign_in.codes == "shown" and meets(level, own_level(having, policy), policy.assurance) and not awaits_email:
         return "codes"
     is_enrolling = standing.state == "enrolling" and not having.has_second
     if not is_enrolling and meets(level, wanted, policy.assurance):
+        if awaits_email:
+            return "second"
         if standing.state == "enrolling":
             return "codes"
         if not has_run_out(having, policy.assurance):
@@ -127,15 +140,25 @@ def _before_enrolment(
     """Something has to be set up. R30: only within minutes of proving all that the account can prove already."""
     is_recent = session is not None and now - session.auth_time <= policy.session.fresh
     recent = proven(sign_in, session if is_recent else None, now)
-    if meets(reached(recent.methods, policy.assurance), sought_level(sign_in, standing, policy), policy.assurance):
-        return "enrol"
-    return "second" if recent.methods else "first"
+    level = reached(recent.methods, policy.assurance)
+    # Without the code, asking for more than the account can reach would be the way past it.
+    if meets(level, sought_level(sign_in, standing, policy), policy.assurance):
+        return "second" if _awaits_email(standing, recent, policy) else "enrol"
+    return "first" if level is None else "second"
+
+
+def _awaits_email(standing: Standing, proved: Proven, policy: IdentityPolicy) -> bool:
+    """Whether the password is all that was proved, where a code follows it."""
+    has_less = not meets(reached(proved.methods, policy.assurance), policy.assurance.levels[1], policy.assurance)
+    return has_email_step(standing, policy) and has_less and not proved.in_session and "email" not in proved.here
 
 
 def useful(sign_in: SignInView, standing: Standing, proved: Proven, policy: IdentityPolicy) -> frozenset[Method]:
     """The authenticators of this account of which any single one completes the second step."""
-    wanted = sought_level(sign_in, standing, policy)
-    return completing(proved.methods, wanted, policy.assurance) & standing.authenticators.methods
+    wanted, having = sought_level(sign_in, standing, policy), standing.authenticators.methods
+    if has_email_step(standing, policy):
+        having |= {"email"}
+    return completing(proved.methods, wanted, policy.assurance) & having
 
 
 def can_ever_reach(sign_in: SignInView, standing: Standing, policy: IdentityPolicy) -> bool:

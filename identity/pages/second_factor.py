@@ -11,7 +11,7 @@ from accounts.activity import record
 from accounts.contact import masked
 from accounts.errors import Refusal
 from accounts.pages.page import N_, Problem, form_of, see_other
-from identity import sms
+from identity import email_code, sms
 from identity.assurance import Method
 from identity.device import device_name
 from identity.journey import Here, Journey
@@ -26,6 +26,8 @@ from identity.sign_in_proofs import prove_code, prove_passkey
 from identity.sign_in_rules import may_remember, useful
 
 PASSKEYS = frozenset({"passkey", "passkey_uv", "passkey_hardware"})
+SENT: dict[str, Method] = {"text": "sms", "email": "email"}
+"""The ways whose code is sent to somebody who asks for it."""
 
 
 @get("/sign-in/{sign_in_id:uuid}/second-factor", dependencies=JOURNEY)
@@ -53,8 +55,8 @@ async def enter_code(
         await start_over(here.db, journey.sign_in, here.now)
         return see_other(journey.sign_in.path)
     try:
-        if _wants_text(request, form):
-            return await _send_text(here, journey)
+        if way := _to_be_sent(request, form):
+            return await _send(here, journey, way)
         if not form.get("code", "").strip():
             return await _second_page(request, here, journey, [Problem("code", N_("Enter the code"))], form=form)
         await prove_code(
@@ -146,8 +148,9 @@ async def _second_page(
         has_app="otp" in ways,
         has_codes="recovery" in ways,
         has_phone="sms" in ways,
+        has_email="email" in ways,
         way=_way(request, ways),
-        number=await _number(here, journey) if "sms" in ways else "",
+        sent_to=await _sent_to(here, journey, ways),
         is_sent=request.query_params.get("sent") == "yes",
         passkey=embedded(ceremony) if ceremony else None,
         identifier=journey.sign_in.identifier,
@@ -171,43 +174,47 @@ async def _remember(here: Here, journey: Journey, form: dict[str, str]) -> None:
 
 def _way(request: Request[Any, Any, Any], ways: frozenset[Method]) -> str:
     """What the page asks for: what was chosen, or else the best there is."""
-    there = {"app": "otp" in ways, "text": "sms" in ways, "recovery-code": "recovery" in ways}
+    there = {"app": "otp" in ways, **{way: SENT[way] in ways for way in SENT}, "recovery-code": "recovery" in ways}
     chosen = request.query_params.get("use", "")
     return chosen if there.get(chosen) else next((way for way, is_there in there.items() if is_there), "")
 
 
-def _wants_text(request: Request[Any, Any, Any], form: dict[str, str]) -> bool:
-    """The button of the page that offers a text message, or "another one" beside the code."""
-    asked = request.query_params
-    is_first = asked.get("use") == "text" and asked.get("sent") != "yes" and not form.get("code", "").strip()
-    return form.get("action") == "text" or is_first
+def _to_be_sent(request: Request[Any, Any, Any], form: dict[str, str]) -> str:
+    """The way whose code is asked for by the button of the page that offers it, or by "another one" beside the code."""
+    asked, pressed = request.query_params, form.get("action", "")
+    chosen = asked.get("use", "")
+    is_first = chosen in SENT and asked.get("sent") != "yes" and not form.get("code", "").strip()
+    return pressed if pressed in SENT else chosen if is_first else ""
 
 
-async def _send_text(here: Here, journey: Journey) -> Response[bytes]:
-    if journey.standing is not None and "sms" in useful(journey.sign_in, journey.standing, journey.proved, here.policy):
-        account_id = journey.standing.account_id
-        key = await data_key_of(here.db, here.vault, account_id)
-        await sms.send_code(
+async def _send(here: Here, journey: Journey, way: str) -> Response[bytes]:
+    standing, send_code = journey.standing, sms.send_code if way == "text" else email_code.send_code
+    if standing is not None and SENT[way] in useful(journey.sign_in, standing, journey.proved, here.policy):
+        await send_code(
             here.db,
             here.vault,
             here.store,
-            key,
-            account_id,
+            await data_key_of(here.db, here.vault, standing.account_id),
+            standing.account_id,
             journey.sign_in.id,
             here.device,
             here.policy,
             here.now,
         )
-    return see_other(f"{journey.sign_in.path}/second-factor?use=text&sent=yes")
+    return see_other(f"{journey.sign_in.path}/second-factor?use={way}&sent=yes")
 
 
-async def _number(here: Here, journey: Journey) -> str:
-    """Enough of the number to recognise one's own."""
-    if journey.standing is None:
+async def _sent_to(here: Here, journey: Journey, ways: frozenset[Method]) -> str:
+    """Enough of the number or the address to recognise one's own."""
+    if journey.standing is None or not ways.intersection(SENT.values()):
         return ""
-    key = await data_key_of(here.db, here.vault, journey.standing.account_id)
-    phone = await sms.phone_of(here.db, key, journey.standing.account_id)
-    return masked("phone", phone.number) if phone is not None else ""
+    account_id = journey.standing.account_id
+    key = await data_key_of(here.db, here.vault, account_id)
+    if "sms" in ways:
+        phone = await sms.phone_of(here.db, key, account_id)
+        return masked("phone", phone.number) if phone is not None else ""
+    address = await email_code.address_of(here.db, key, account_id, here.now)
+    return masked("email", address) if address is not None else ""
 
 
 handlers = [second_factor, enter_code, use_passkey]

@@ -23,6 +23,7 @@ POLICY = IdentityPolicy(
     passkey=PasskeyPolicy("example.gov", "Example", ("https://example.gov",)), totp_issuer="Example"
 )
 LAX = msgspec.structs.replace(POLICY, assurance=AssurancePolicy(minimum="aal1"))
+MAILED = msgspec.structs.replace(POLICY, assurance=AssurancePolicy(minimum="aal1", email_codes=True))
 
 ALONE = Authenticators(has_password=True)
 FULL = Authenticators(has_password=True, totps=1, recovery_codes_left=10)
@@ -122,6 +123,22 @@ def test_a_password_alone_is_enough_where_policy_and_request_allow_it_and_nothin
     assert step(asked, ALONE, policy=LAX) == "done"
     assert step(asked, ALONE, policy=POLICY) == "enrol"
     assert step(sign_in("pwd", required_acr="aal2"), ALONE, policy=LAX) == "enrol"
+
+
+@pytest.mark.parametrize(
+    ("methods", "asked", "state", "then"),
+    [
+        (["pwd"], "aal1", "active", "second"),
+        (["pwd", "email"], "aal1", "active", "done"),
+        (["email"], "aal1", "active", "first"),
+        (["pwd"], "aal2", "active", "second"),
+        (["pwd", "email"], "aal2", "active", "enrol"),
+        (["pwd"], "aal1", "enrolling", "enrol"),
+    ],
+)
+def test_a_code_by_email_follows_the_password_before_anything_else_may(methods, asked, state, then):
+    """R25, R30: also before something is set up; not where the address has just been confirmed for that."""
+    assert step(sign_in(*methods, required_acr=asked), ALONE, policy=MAILED, state=state) == then
 
 
 def test_who_has_set_up_a_second_authenticator_is_always_asked_for_it():
