@@ -42,6 +42,7 @@ PAGELESS = {
 }
 UNSEEN = {
     "Set up a security key": "“Set up a passkey” in other words, where the make of keys is checked",
+    "Get a code by email": "“Get a code by text message” in other words, where assurance.email_codes is set",
 }
 """Headings that the walk does not come by."""
 LOOKS = [Look("en", 1280), Look("ar", 320, scheme="dark")]
