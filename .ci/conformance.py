@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 import msgspec  # noqa: E402 - after the path is set
 
 from accounts.vault import Vault, VaultKeys  # noqa: E402
-from config import house  # noqa: E402
+from config import policies  # noqa: E402
 from config.settings import Settings, read_settings  # noqa: E402
 from identity.session import SessionPolicy  # noqa: E402
 from oidc.key_holder import SealedKeys  # noqa: E402
@@ -80,7 +80,7 @@ def settings() -> Settings:
 
 def metadata() -> str:
     """The discovery document of such a deployment."""
-    ours = house._provider(settings(), VAULT, SealedKeys(VAULT))
+    ours = policies.provider_of(settings(), VAULT, SealedKeys(VAULT))
     document = discovery_document(ours.capabilities, ours.endpoints)
     rows = ["| member | value |", "|---|---|"]
     for name, value in document.items():
@@ -96,7 +96,7 @@ def lifetimes() -> str:
     """Every duration of the two policies; one that is not described fails, and so does a key or field that is none."""
     rows = ["| what | by default | setting | what a client says itself |", "|---|---|---|---|"]
     ours = settings()
-    for policy in (house._provider(ours, VAULT, SealedKeys(VAULT)).policy, SessionPolicy()):
+    for policy in (policies.provider_of(ours, VAULT, SealedKeys(VAULT)).policy, SessionPolicy()):
         for name in policy.__struct_fields__:
             value = getattr(policy, name)
             if isinstance(value, timedelta):

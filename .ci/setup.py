@@ -66,7 +66,7 @@ def test(arguments: Sequence[str]) -> None:
         print(f"\n*** NOT RUN: the tests that need {name}. {reason} ***\n", flush=True)
     if missing and os.environ.get("CI") == "true":
         sys.exit(f"CI runs every test, and cannot without: {', '.join(missing)}.")
-    chosen = arguments or ("-n", "2", "--dist", "loadfile")
+    chosen = arguments or ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     _become(PYTHON, "-m", "pytest", *chosen)
 
 
