@@ -6,7 +6,7 @@ import msgspec
 from config import house, store
 from config.workers import work
 
-_strict = house._identity_policy
+_strict = house.identity_policy
 
 
 def _generous(*arguments: object) -> object:
@@ -17,5 +17,5 @@ def _generous(*arguments: object) -> object:
 
 if __name__ == "__main__":
     store.BOUND = 30
-    house._identity_policy = _generous  # type: ignore[assignment]
+    house.identity_policy = _generous  # type: ignore[assignment]
     work()

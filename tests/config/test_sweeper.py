@@ -153,7 +153,7 @@ async def test_when_a_grant_is_over_its_codes_and_tokens_go(town: Town, end: str
     latest = (await parks.refresh(tokens["refresh_token"])).json()
     if end == "revoked":
         await parks.post("/revoke", token=latest["refresh_token"])
-        town.later(days=2)
+        town.later(days=2, minutes=2)  # a day, and the longest life of an access token
         await sweeper_of(town).round()
         assert await rows(town, "authorization_code") == 0, "there is nothing left to revoke"
 

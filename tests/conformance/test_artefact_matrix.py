@@ -19,7 +19,7 @@ from sqlalchemy import LargeBinary
 from town import FORM, ISSUER, VERIFIER, Citizen, Shown, Town, claims_of, new_town
 
 import oidc.protocol
-from config.house import GRANT_TYPES
+from config.policies import GRANT_TYPES
 from config.tables import metadata
 from oidc.protocol.client_metadata import CIBA_GRANT, DEVICE_CODE, TOKEN_EXCHANGE_GRANT
 from oidc.protocol.jwt import JwtKind
