@@ -174,7 +174,7 @@ def _repeated(values: Sequence[str]) -> list[str]:
     return sorted({value for value in values if values.count(value) > 1})
 
 
-PROPERLY_HASHED = 100
+PROPERLY_HASHED = 500
 
 
 async def create_people(house: House, people: Sequence[Person], now: datetime) -> dict[str, UUID]:
