@@ -9,13 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from accounts.account import Account
 from accounts.contact import Contact, canonical_email, contacts_of
 from accounts.database import Transaction
-from accounts.notification import Message, send
 from accounts.store import Store
 from accounts.vault import DataKey, Vault
-from identity import confirmation_code, throttle
+from identity import sign_in_code, throttle
 from identity.contact_change import UNDO
 from identity.policy import IdentityPolicy
 from identity.session import Device
@@ -54,29 +52,22 @@ async def send_code(
     await db.commit()
     subject, address = account_id.bytes, device.address
     throttle.permitted(await throttle.take(db, store, vault, "message", subject, address, policy.throttle, now))
-    code = await confirmation_code.issue(
-        db,
-        vault,
-        purpose="sign_in",
-        bound_to=asker.bytes,
-        contact=vault.blind("email", canonical_email(to)),
-        account_id=account_id,
-        now=now,
+    contact = vault.blind("email", canonical_email(to))
+    await sign_in_code.issue(
+        db, vault, account_id, asker, channel="email", to=to, contact=contact, template="sign_in_email", now=now
     )
-    language = await db.scalar(select(Account.locale).where(Account.id == account_id)) or "en"
-    await send(db, vault, Message("email", to, "sign_in_email", language, {"code": code}), now)
 
 
 async def spend(db: Transaction, vault: Vault, account_id: UUID, asker: UUID, code: str, now: datetime) -> bool:
     """Accept the code that was sent for this sign-in, once, while its address still is the account's. `acr` stays
     where the password alone is, and so does `amr`: RFC 8176 has no value for it, and none that it has is true."""
-    spent = await confirmation_code.spend(db, vault, purpose="sign_in", bound_to=asker.bytes, code=code, now=now)
-    if spent is None or spent.account_id != account_id:
+    sent_to = await sign_in_code.spend(db, vault, account_id, asker, code, now)
+    if sent_to is None:
         return False
     still = select(Contact.id).where(
         Contact.account_id == account_id,
         Contact.kind == "email",
-        Contact.blind_index == spent.contact,
+        Contact.blind_index == sent_to,
         Contact.removed_at.is_(None),
         Contact.verified_at.is_not(None),
     )

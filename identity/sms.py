@@ -6,13 +6,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, insert, select, update
 
-from accounts.account import Account
 from accounts.contact import Contact
 from accounts.database import Transaction, new_id
-from accounts.notification import Message, send
 from accounts.store import Store
 from accounts.vault import DataKey, Vault
-from identity import confirmation_code
+from identity import sign_in_code
 from identity.policy import IdentityPolicy
 from identity.session import Device
 from identity.sms_phone import SmsPhone, stands
@@ -91,27 +89,20 @@ async def send_code(
         return
     await db.commit()
     await take_message(db, store, vault, phone.number, device.address, policy.text, policy.throttle, now)
-    code = await confirmation_code.issue(
-        db,
-        vault,
-        purpose="sign_in",
-        bound_to=asker.bytes,
-        contact=vault.blind("phone", phone.number),
-        account_id=account_id,
-        now=now,
+    contact = vault.blind("phone", phone.number)
+    await sign_in_code.issue(
+        db, vault, account_id, asker, channel="sms", to=phone.number, contact=contact, template="sign_in_code", now=now
     )
-    language = await db.scalar(select(Account.locale).where(Account.id == account_id)) or "en"
-    await send(db, vault, Message("sms", phone.number, "sign_in_code", language, {"code": code}), now)
 
 
 async def spend(db: Transaction, vault: Vault, account_id: UUID, asker: UUID, code: str, now: datetime) -> bool:
     """Accept the code that was sent for this sign-in, once, while its phone still is the account's."""
-    spent = await confirmation_code.spend(db, vault, purpose="sign_in", bound_to=asker.bytes, code=code, now=now)
-    if spent is None or spent.account_id != account_id:
+    sent_to = await sign_in_code.spend(db, vault, account_id, asker, code, now)
+    if sent_to is None:
         return False
     is_still: ColumnElement[bool] = (
         select(Contact.id)
-        .where(Contact.id == SmsPhone.contact_id, Contact.blind_index == spent.contact, Contact.removed_at.is_(None))
+        .where(Contact.id == SmsPhone.contact_id, Contact.blind_index == sent_to, Contact.removed_at.is_(None))
         .exists()
     )
     used = await db.execute(

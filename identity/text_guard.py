@@ -11,7 +11,7 @@ from accounts.store import Store
 from accounts.vault import Vault
 from identity import throttle
 from identity.throttle_policy import ThrottlePolicy
-from identity.window import Window, count
+from identity.window import Window, require_room
 
 HOUR = 3600
 
@@ -51,6 +51,4 @@ async def take_message(
     throttle.permitted(await throttle.take(db, store, vault, "message", subject, address, attempts, now))
     limits = ((number[:-3], policy.per_range), ("+" + country, policy.per_country), ("everyone", policy.everyone))
     windows = [Window(f"texts to {place}", limit, HOUR) for place, limit in limits]
-    waiting = await count(db, store, vault, windows, now)
-    if waiting is not None:
-        raise Refusal("too_many_attempts", status=429, retry_after=waiting)
+    await require_room(db, store, vault, windows, now, "too_many_attempts")
