@@ -25,8 +25,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> dict[str, Provide]:
-    """What handlers may ask for, by name."""
-    policy = house.identity_policy
+    """What handlers may ask for, by name. What the house holds is looked up at each request."""
     session_cookie = session_cookie_name(house.settings.is_secure)
 
     def db(request: AnyRequest) -> Transaction:
@@ -58,9 +57,10 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
             raise SignInRequired
         if session.account_state != "active":
             raise Refusal(f"account_{session.account_state}", status=403)
-        if is_due_for_touch(session, policy.session, now):
-            await touch(db, session, policy.session, now)
-        request.state[LIMIT] = limit_of(session, policy.session, now)
+        policy = house.identity_policy.session
+        if is_due_for_touch(session, policy, now):
+            await touch(db, session, policy, now)
+        request.state[LIMIT] = limit_of(session, policy, now)
         found = Citizen(session.account_id, session.id, session.acr, session.amr, session.auth_time, session.locale)
         await give_back(request, house, browsers, found, now)
         return found
@@ -71,9 +71,10 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         session: NamedDependency[SessionView],
         now: NamedDependency[datetime],
     ) -> FreshCitizen:
-        if now - citizen.auth_time > policy.session.fresh:
+        policy = house.identity_policy.session
+        if now - citizen.auth_time > policy.fresh:
             raise FreshSignInRequired
-        request.state[LIMIT] = limit_of(session, policy.session, now, fresh=True)
+        request.state[LIMIT] = limit_of(session, policy, now, fresh=True)
         return FreshCitizen(
             citizen.account_id, citizen.session_id, citizen.acr, citizen.amr, citizen.auth_time, citizen.locale
         )
@@ -87,9 +88,12 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
     def value(held: Any) -> Provide:
         return Provide(lambda: held, sync_to_thread=False, use_cache=True)
 
+    def of_house(name: str) -> Provide:
+        return Provide(lambda: getattr(house, name), sync_to_thread=False)
+
     return {
         "db": Provide(db, sync_to_thread=False),
-        "now": Provide(house.clock.now, sync_to_thread=False),
+        "now": Provide(lambda: house.clock.now(), sync_to_thread=False),
         "browser": Provide(browser, sync_to_thread=False),
         "session": Provide(session),
         "session_secret": Provide(session_secret, sync_to_thread=False),
@@ -98,12 +102,12 @@ def dependencies(house: House, browsers: Browsers, panels: Sequence[Panel]) -> d
         "language": Provide(language, sync_to_thread=False),
         "language_of": value(language_of),
         "address": Provide(address, sync_to_thread=False),
-        "vault": value(house.vault),
-        "store": value(house.store),
-        "hasher": value(house.hasher),
-        "identity_policy": value(policy),
-        "provider": value(house.provider),
-        "site_name": value(policy.totp_issuer),
+        "vault": of_house("vault"),
+        "store": of_house("store"),
+        "hasher": of_house("hasher"),
+        "identity_policy": of_house("identity_policy"),
+        "provider": of_house("provider"),
+        "site_name": value(house.identity_policy.totp_issuer),
         "secure_cookies": value(house.settings.is_secure),
         "panels": value(panels),
         "services_of": value(services_of),

@@ -27,7 +27,7 @@ from config.store import open_store
 from config.sweeper import Sweeper, every_sweep
 from config.worker import Handler, Worker
 from identity.confirmation_code import LIFETIME as CODE_LIFETIME
-from identity.password import Hasher
+from identity.password import Hasher, HashParameters
 from identity.recovery import RECOVERY_READY, announce_ready
 from identity.session import SESSION_ENDED
 from oidc.key_schedule import schedule
@@ -43,7 +43,14 @@ class House:
     """Everything that lives as long as the process: opened once, closed once."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, database: Database, store: Store, vault: Vault, transport: Transport
+        self,
+        settings: Settings,
+        clock: Clock,
+        database: Database,
+        store: Store,
+        vault: Vault,
+        transport: Transport,
+        hashing: HashParameters = HashParameters(),  # noqa: B008 - frozen
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -53,7 +60,7 @@ class House:
         self.transport = transport
         self.theme = _theme(settings)
         self.identity_policy = identity_policy(settings, self.theme)
-        self.hasher = Hasher(vault)
+        self.hasher = Hasher(vault, hashing)
         self.hardware_token = token_of(settings.keys)
         self.key_holder = key_holder(self.hardware_token, vault)
         self.provider = provider_of(settings, vault, self.key_holder)

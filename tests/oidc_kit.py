@@ -16,7 +16,7 @@ from litestar.di import Provide
 from accounts.account import data_key_of, open_account
 from accounts.consent import Shown, give_consent
 from accounts.contact import add_contact
-from accounts.database import Base, Database, Transaction, digest
+from accounts.database import Database, Transaction, digest
 from accounts.errors import Refusal
 from accounts.profile import Claims, write_profile
 from accounts.vault import Vault, VaultKeys
@@ -263,10 +263,8 @@ async def new_box(
     holder: KeyHolder | None = None,
     **capabilities: Any,
 ) -> AsyncIterator[Box]:
-    """A provider on an empty database."""
+    """A provider on a database with every table, and nothing else in it."""
     engine = open_engine(database_url, pool_size, durable=False)
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
     vault = new_vault()
     holder = holder or SealedKeys(vault)
     features = Capabilities(issuer=ISSUER).features | {SIGNED_USERINFO}

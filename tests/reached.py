@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 from town import Shown, Town
 
-from config.app import create_app
 from identity.text_guard import TextPolicy
 
 
@@ -13,7 +12,6 @@ def offer_texts(town: Town, **limits: Any) -> None:
     """As a deployment with a gateway."""
     policy = msgspec.structs.replace(town.house.identity_policy, text=TextPolicy(is_offered=True, **limits))
     town.house.identity_policy = policy
-    town.app = create_app(town.house)
 
 
 async def last_to(town: Town, to: str) -> Any:

@@ -10,7 +10,6 @@ from town import FORM, ISSUER, Citizen, Shown, Town
 
 from accounts.account import data_key_of
 from accounts.citizen import Browser
-from config.app import create_app
 from identity import password, recovery_code, totp
 from identity.assurance import AssurancePolicy
 from identity.cookies import session_cookie_name
@@ -35,7 +34,6 @@ def allow_password_alone(town: Town) -> None:
     """`assurance.minimum=aal1`."""
     policy = msgspec.structs.replace(town.house.identity_policy, assurance=AssurancePolicy(minimum="aal1"))
     town.house.identity_policy = policy
-    town.app = create_app(town.house)
 
 
 async def resident(

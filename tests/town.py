@@ -1,6 +1,7 @@
 """A town for tests of the provider's pages: the whole house, services that ask, citizens with a browser, one clock."""
 
 import base64
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from uuid import UUID
 
 import httpx2
 import msgspec
+from litestar.types import ASGIApp
+from services import make_sqlite
 
 from accounts.account import data_key_of, open_account
 from accounts.activity import activity_of
@@ -26,8 +29,7 @@ from config.house import House
 from config.mail import Rendered
 from config.settings import Settings
 from config.store import MemoryStore
-from config.tables import metadata
-from identity.password import CHEAPEST, Hasher
+from identity.password import CHEAPEST
 from identity.session import Device, start
 from oidc.client import RegisteredClient, find_client, put_client
 from oidc.fetcher import Fetched, FetchFailed
@@ -276,10 +278,10 @@ class Service:
 class Town:
     """The house, its clock, its post and the network around it."""
 
-    def __init__(self, house: House, clock: Instant, post: Post, outside: Outside) -> None:
+    def __init__(self, house: House, app: ASGIApp, clock: Instant, post: Post, outside: Outside) -> None:
         self.house, self.clock, self.post, self.outside = house, clock, post, outside
         self.vault, self.provider = house.vault, house.provider
-        self.app = create_app(house)
+        self.app = app
         self.worker = house.worker()
         self.wire = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url=ISSUER)
         self._citizens: list[Citizen] = []
@@ -356,30 +358,47 @@ class Town:
         await self.house.close()
 
 
+_idle: dict[bytes, list[tuple[House, ASGIApp]]] = defaultdict(list)
+"""Applications whose town has ended, by the settings of their house: to make one takes longer than most tests."""
+
+
+def _move_in(house: House) -> tuple[House, ASGIApp]:
+    """The house with an application around it. One that stood around another house of the same settings serves it: it
+    looks everything up in its own `House`, which becomes this one."""
+    idle = _idle[msgspec.json.encode(house.settings)]
+    if not idle:
+        return house, create_app(house)
+    known, app = idle.pop()
+    house._messages = known._messages  # templates that are compiled already
+    known.__dict__ = house.__dict__
+    return known, app
+
+
 @asynccontextmanager
 async def new_town(
     database_url: str, settings: dict[str, Any] | None = None, **capabilities: Any
 ) -> AsyncIterator[Town]:
-    """A town on an empty database. `settings` are the house's, `capabilities` replace what its provider can do."""
+    """A town on a database with every table, or on a SQLite file that is not there yet. `settings` are the house's,
+    `capabilities` replace what its provider can do."""
     clock, post, outside = Instant(), Post(), Outside()
+    make_sqlite(database_url)
     engine = open_engine(database_url, 10, durable=False)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
     vault = Vault(VaultKeys(wrapping={1: b"w" * 32}, current=1, blind_index=b"b" * 32, pepper=b"p" * 32))
     database = Database(engine, keep=(Refusal, ProtocolError))
     store = MemoryStore(NOON - timedelta(days=1))
     chosen = msgspec.convert({"issuer": ISSUER, **(settings or {})}, Settings)
-    house = House(chosen, clock, database, store, vault, post)  # type: ignore[arg-type]
+    house = House(chosen, clock, database, store, vault, post, CHEAPEST)  # type: ignore[arg-type]
     able = msgspec.structs.replace(house.provider.capabilities, **capabilities)
     house.provider = msgspec.structs.replace(house.provider, fetcher=outside, capabilities=able)
-    house.hasher = Hasher(vault, CHEAPEST)
-    town = Town(house, clock, post, outside)
+    house, app = _move_in(house)
+    town = Town(house, app, clock, post, outside)
     try:
         async with town.transaction() as db:
             await ensure_keys(db, house.key_holder, clock.now(), ["ES256"])  # an RSA key takes half a second to find
         yield town
     finally:
         await town.close()
+        _idle[msgspec.json.encode(chosen)].append((house, app))
 
 
 def claims_of(jwt: str) -> dict[str, Any]:

@@ -185,9 +185,9 @@ async def test_there_are_no_more_contacts_than_we_keep_however_many_were_begun(t
     assert len(await contacts(town, ada)) == 5
 
 
-async def test_of_two_addresses_that_are_removed_at_once_one_stays(empty_backend):
+async def test_of_two_addresses_that_are_removed_at_once_one_stays(backend):
     """R31, R78: nobody could sign in, be told of anything or get back without one."""
-    async with new_town(empty_backend.database_url) as town:
+    async with new_town(backend.database_url) as town:
         ada, browser = await resident(town), town.browser()
         async with town.transaction() as db:
             key, now = await data_key_of(db, town.vault, ada.account_id), town.clock.now()

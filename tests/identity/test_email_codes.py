@@ -12,7 +12,6 @@ from town import Citizen, Shown, Town
 
 from accounts.account import data_key_of
 from accounts.contact import add_contact, contacts_of, make_primary, retire_contact
-from config.app import create_app
 from config.settings import SettingsError, read_settings
 from identity import confirmation_code, email_code
 from identity.assurance import AssurancePolicy
@@ -26,7 +25,6 @@ def ask_for_codes(town: Town) -> None:
     """`assurance.minimum=aal1`, `assurance.email_codes=true`."""
     assurance = AssurancePolicy(minimum="aal1", email_codes=True)
     town.house.identity_policy = msgspec.structs.replace(town.house.identity_policy, assurance=assurance)
-    town.app = create_app(town.house)
 
 
 async def with_a_password(town: Town, **has: Any) -> Any:

@@ -18,7 +18,6 @@ from residents import (
 )
 from town import Citizen, Shown, Town
 
-from config.app import create_app
 from identity import remembered_browser
 
 pytestmark = pytest.mark.anyio
@@ -121,7 +120,6 @@ async def test_it_is_offered_only_where_it_spares_anything(town):
     assert "Browsers that are remembered" not in page.text
 
     town.house.identity_policy = msgspec.structs.replace(town.house.identity_policy, remember=timedelta(0))
-    town.app = create_app(town.house)
     other = town.browser()
     page = await give_password(other, await other.see("/sign-in"), ada)
     assert page.name == "second-factor"

@@ -9,9 +9,9 @@ from town import new_town
 pytestmark = pytest.mark.anyio
 
 
-async def test_password_managers_find_where_to_change_and_where_passkeys_are(empty_backend: Backend) -> None:
+async def test_password_managers_find_where_to_change_and_where_passkeys_are(backend: Backend) -> None:
     """A Well-Known URL for Changing Passwords; passkey-endpoints: on our own origin (WebAuthn Level 3)."""
-    async with new_town(empty_backend.database_url) as town:
+    async with new_town(backend.database_url) as town:
         change = await town.wire.get("/.well-known/change-password")
         passkeys = await town.wire.get("/.well-known/passkey-endpoints")
         nothing = await town.wire.get("/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200")
@@ -25,10 +25,10 @@ async def test_password_managers_find_where_to_change_and_where_passkeys_are(emp
     assert nothing.status_code == 404
 
 
-async def test_related_origins_are_told_to_browsers_and_believed_by_us(empty_backend: Backend) -> None:
+async def test_related_origins_are_told_to_browsers_and_believed_by_us(backend: Backend) -> None:
     """WebAuthn Level 3 section 5.11: another origin of the deployment uses the same passkeys; a stranger does not."""
     settings = {"passkey": {"related_origins": ["https://tax.example.org"]}}
-    async with new_town(empty_backend.database_url, settings) as town:
+    async with new_town(backend.database_url, settings) as town:
         told = await town.wire.get("/.well-known/webauthn")
         ada, browser = await resident(town), town.browser()
         await sign_in(town, browser, ada)
@@ -43,7 +43,7 @@ async def test_related_origins_are_told_to_browsers_and_believed_by_us(empty_bac
     assert seen == [303, 400]
 
 
-async def test_without_related_origins_there_is_no_such_document(empty_backend: Backend) -> None:
+async def test_without_related_origins_there_is_no_such_document(backend: Backend) -> None:
     """Nothing is announced that is not on."""
-    async with new_town(empty_backend.database_url) as town:
+    async with new_town(backend.database_url) as town:
         assert (await town.wire.get("/.well-known/webauthn")).status_code == 404

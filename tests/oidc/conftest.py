@@ -19,9 +19,9 @@ async def box(backend: Backend) -> AsyncIterator[Box]:
 
 
 @pytest.fixture
-async def town(empty_backend: Backend) -> "AsyncIterator[Town]":
+async def town(backend: Backend) -> "AsyncIterator[Town]":
     """The whole house with services and citizens around it, on each database."""
     from town import new_town  # the whole house: only where it is asked for
 
-    async with new_town(empty_backend.database_url) as made:
+    async with new_town(backend.database_url) as made:
         yield made

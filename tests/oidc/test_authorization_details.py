@@ -49,9 +49,9 @@ PERMIT = {"type": "permit", "actions": ["read"]}
 
 
 @pytest.fixture
-async def city(empty_backend: Backend) -> AsyncIterator[Town]:
+async def city(backend: Backend) -> AsyncIterator[Town]:
     """A town whose services may ask for a payment, and for a permit."""
-    async with new_town(empty_backend.database_url, SETTINGS) as made:
+    async with new_town(backend.database_url, SETTINGS) as made:
         yield made
 
 

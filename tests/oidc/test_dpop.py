@@ -306,9 +306,9 @@ async def test_only_public_keys_of_known_kinds(town: Town, key: Any) -> None:
 
 
 @pytest.fixture
-async def strict(empty_backend: Backend) -> AsyncIterator[Town]:
+async def strict(backend: Backend) -> AsyncIterator[Town]:
     """A deployment that demands nonces."""
-    async with new_town(empty_backend.database_url, {"dpop": {"require_nonce": True}}) as made:
+    async with new_town(backend.database_url, {"dpop": {"require_nonce": True}}) as made:
         yield made
 
 

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def town(empty_backend: Backend) -> AsyncIterator[Town]:
+async def town(backend: Backend) -> AsyncIterator[Town]:
     """Front-channel logout is on."""
-    async with new_town(empty_backend.database_url, {"logout": {"front_channel": True}}) as made:
+    async with new_town(backend.database_url, {"logout": {"front_channel": True}}) as made:
         yield made
 
 
@@ -75,9 +75,9 @@ async def test_the_provider_says_so(town: Town) -> None:
     assert (found["frontchannel_logout_supported"], found["frontchannel_logout_session_supported"]) == (True, True)
 
 
-async def test_it_is_off_unless_switched_on(empty_backend: Backend) -> None:
+async def test_it_is_off_unless_switched_on(backend: Backend) -> None:
     """R74: neither said nor registered."""
-    async with new_town(empty_backend.database_url) as town:
+    async with new_town(backend.database_url) as town:
         assert "frontchannel_logout_supported" not in (await town.wire.get("/.well-known/openid-configuration")).json()
         with pytest.raises(Exception, match="frontchannel_logout_uri"):
             await town.service(frontchannel_logout_uri="https://parks.example/frontchannel")

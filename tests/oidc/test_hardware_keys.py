@@ -104,11 +104,11 @@ async def test_a_key_that_ended_is_destroyed_in_the_token(box: Box, token: Hardw
 
 
 async def test_processes_that_start_together_leave_no_orphan_in_the_token(
-    empty_backend: Backend, token: HardwareToken
+    backend: Backend, token: HardwareToken
 ) -> None:
     """R78: of many one's keys are kept; the others destroy what they made in vain."""
     holder = HardwareKeys(SealedKeys(new_vault()), token)
-    async with new_box(empty_backend.database_url, algorithms=(), holder=holder) as box:
+    async with new_box(backend.database_url, algorithms=(), holder=holder) as box:
 
         async def start() -> None:
             async with box.transaction() as db:

@@ -13,7 +13,6 @@ from accounts.account import open_account
 from accounts.database import Database, Transaction
 from accounts.vault import SealBroken, Vault, VaultKeys
 from config.database import open_engine
-from config.tables import metadata
 from oidc.interaction import (
     LIFETIME,
     Interaction,
@@ -39,10 +38,8 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-async def database(empty_backend: Backend) -> AsyncIterator[Database]:
-    engine = open_engine(empty_backend.database_url, 20, durable=False)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+async def database(backend: Backend) -> AsyncIterator[Database]:
+    engine = open_engine(backend.database_url, 20, durable=False)
     yield Database(engine, keep=())
     await engine.dispose()
 

@@ -24,9 +24,9 @@ SCOPE = "openid profile"
 
 
 @pytest.fixture
-async def city(empty_backend: Backend) -> AsyncIterator[Town]:
+async def city(backend: Backend) -> AsyncIterator[Town]:
     """A town with an API."""
-    async with new_town(empty_backend.database_url, {"resource": [RESOURCE]}) as made:
+    async with new_town(backend.database_url, {"resource": [RESOURCE]}) as made:
         yield made
 
 

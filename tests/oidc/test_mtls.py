@@ -30,7 +30,7 @@ ISSUED = (ROOT, ROOT_KEY)
 
 
 @pytest.fixture
-async def behind(empty_backend: Backend, tmp_path: Path) -> AsyncIterator[Town]:
+async def behind(backend: Backend, tmp_path: Path) -> AsyncIterator[Town]:
     """A town behind a proxy that asks services for certificates."""
     authorities = tmp_path / "authorities.pem"
     authorities.write_bytes(AUTHORITY.public_bytes(Encoding.PEM))
@@ -38,7 +38,7 @@ async def behind(empty_backend: Backend, tmp_path: Path) -> AsyncIterator[Town]:
         "proxy": {"trusted": ["127.0.0.0/8"]},
         "mutual_tls": {"enabled": True, "authorities": str(authorities), "address": ALIAS},
     }
-    async with new_town(empty_backend.database_url, settings) as made:
+    async with new_town(backend.database_url, settings) as made:
         yield made
 
 

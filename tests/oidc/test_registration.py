@@ -33,9 +33,9 @@ async def town_with(backend: Backend, settings: dict[str, Any]) -> AsyncIterator
 
 
 @pytest.fixture
-async def town(empty_backend: Backend) -> AsyncIterator[Town]:
+async def town(backend: Backend) -> AsyncIterator[Town]:
     """Registration is open."""
-    async with town_with(empty_backend, OPEN) as made:
+    async with town_with(backend, OPEN) as made:
         yield made
 
 
@@ -95,9 +95,9 @@ async def test_the_provider_says_where_when_it_is_on(town: Town) -> None:
     assert found["registration_endpoint"] == f"{ISSUER}/connect/register"
 
 
-async def test_registration_is_off_unless_it_is_switched_on(empty_backend: Backend) -> None:
+async def test_registration_is_off_unless_it_is_switched_on(backend: Backend) -> None:
     """R74: no door stands open by itself."""
-    async with town_with(empty_backend, {}) as town:
+    async with town_with(backend, {}) as town:
         assert (await register(town)).status_code == 404
         for method in ("GET", "PUT", "DELETE"):
             assert (await town.wire.request(method, "/connect/register/parks")).status_code == 404
@@ -163,19 +163,19 @@ async def test_what_is_fetched_is_read_now_and_what_is_only_shown_is_not(town: T
     assert not [url for url in town.outside.fetched if "logo" in url or "policy" in url]
 
 
-async def test_without_pkce_only_where_the_deployment_says_so(town: Town, empty_backend: Backend) -> None:
+async def test_without_pkce_only_where_the_deployment_says_so(town: Town, backend: Backend) -> None:
     """R3: the certification plan sends none, so a deployment may let standard clients do without; nobody else."""
     strict = await registered(town, {**PARKS, "require_pkce": False})
     assert strict["require_pkce"] is True
 
-    async with town_with(empty_backend, {"registration": {"mode": "open", "require_pkce": False}}) as lax:
+    async with town_with(backend, {"registration": {"mode": "open", "require_pkce": False}}) as lax:
         plain = await registered(lax)
         wants_it = await registered(lax, {**PARKS, "require_pkce": True})
         public = await registered(lax, {**PARKS, "token_endpoint_auth_method": "none"})
     assert [it["require_pkce"] for it in (plain, wants_it, public)] == [False, True, True]
 
 
-async def test_a_stranger_may_only_shorten_the_life_of_tokens(town: Town, empty_backend: Backend) -> None:
+async def test_a_stranger_may_only_shorten_the_life_of_tokens(town: Town, backend: Backend) -> None:
     """An operator gives longer ones. A default that was lowered since counts for who registered before."""
     robot = {
         "grant_types": ["client_credentials"],
@@ -195,14 +195,14 @@ async def test_a_stranger_may_only_shorten_the_life_of_tokens(town: Town, empty_
     assert made["access_token_lifetime"] == await lives(town, made) == 300
     assert problem(longer) == (400, "invalid_client_metadata")
     assert "access_token_lifetime" in longer.json()["error_description"]
-    async with town_with(empty_backend, {**OPEN, "lifetime": {"access_token": 60}}) as stricter:
+    async with town_with(backend, {**OPEN, "lifetime": {"access_token": 60}}) as stricter:
         assert await lives(stricter, made) == 60
 
 
-async def test_a_stranger_takes_no_right_to_an_api(empty_backend: Backend) -> None:
+async def test_a_stranger_takes_no_right_to_an_api(backend: Backend) -> None:
     """RFC 7591 section 5: scopes of services are given by an operator."""
     settings = {**OPEN, "api": {"scopes": ["taxes:read"]}}
-    async with town_with(empty_backend, settings) as town:
+    async with town_with(backend, settings) as town:
         given = {"grant_types": ["client_credentials"], "scope": "taxes:read"}
         assert problem(await register(town, given)) == (400, "invalid_client_metadata")
 
@@ -310,9 +310,9 @@ async def test_a_client_removes_itself(town: Town) -> None:
     assert problem(token) == (401, "invalid_client")
 
 
-async def test_one_address_cannot_fill_the_registry(empty_backend: Backend) -> None:
+async def test_one_address_cannot_fill_the_registry(backend: Backend) -> None:
     """RFC 7591 section 5, R73: limited by address and in all, also where the store loses its memory (R75)."""
-    async with town_with(empty_backend, {"registration": {"mode": "open", "per_address": 2}}) as town:
+    async with town_with(backend, {"registration": {"mode": "open", "per_address": 2}}) as town:
         codes = [(await register(town)).status_code for _ in range(3)]
         await town.house.store.close()
         limited = await register(town)
@@ -322,15 +322,15 @@ async def test_one_address_cannot_fill_the_registry(empty_backend: Backend) -> N
     assert int(limited.headers["retry-after"]) > 0
 
 
-async def test_there_is_an_end_to_all_registrations(empty_backend: Backend) -> None:
+async def test_there_is_an_end_to_all_registrations(backend: Backend) -> None:
     """R73."""
-    async with town_with(empty_backend, {"registration": {"mode": "open", "max_clients": 1}}) as town:
+    async with town_with(backend, {"registration": {"mode": "open", "max_clients": 1}}) as town:
         assert [(await register(town)).status_code for _ in range(2)] == [201, 503]
 
 
-async def test_who_was_invited_registers_once(empty_backend: Backend) -> None:
+async def test_who_was_invited_registers_once(backend: Backend) -> None:
     """RFC 7591 section 3: an initial access token, spent by the registration that happens and by no other."""
-    async with town_with(empty_backend, INVITED) as town:
+    async with town_with(backend, INVITED) as town:
         async with town.transaction() as db:
             token = (await invite(db, "City parks", timedelta(hours=1), town.clock.now())).token
         uninvited, wrong = await register(town), await register(town, token="wrong")
@@ -344,18 +344,18 @@ async def test_who_was_invited_registers_once(empty_backend: Backend) -> None:
             assert token not in str(await db.all(select(Invitation)))
 
 
-async def test_an_invitation_ends(empty_backend: Backend) -> None:
+async def test_an_invitation_ends(backend: Backend) -> None:
     """RFC 7591 section 3."""
-    async with town_with(empty_backend, INVITED) as town:
+    async with town_with(backend, INVITED) as town:
         async with town.transaction() as db:
             token = (await invite(db, "City parks", timedelta(hours=1), town.clock.now())).token
         town.later(hours=1)
         assert problem(await register(town, token=token)) == (401, "invalid_token")
 
 
-async def test_an_invitation_lets_in_one_of_many_that_race(empty_backend: Backend) -> None:
+async def test_an_invitation_lets_in_one_of_many_that_race(backend: Backend) -> None:
     """R78: 20 at once, one client."""
-    async with town_with(empty_backend, {"registration": {"mode": "initial_token", "per_address": 100}}) as town:
+    async with town_with(backend, {"registration": {"mode": "initial_token", "per_address": 100}}) as town:
         async with town.transaction() as db:
             token = (await invite(db, "City parks", timedelta(hours=1), town.clock.now())).token
         codes: list[int] = []
@@ -370,7 +370,7 @@ async def test_an_invitation_lets_in_one_of_many_that_race(empty_backend: Backen
 
 
 async def test_a_statement_of_a_trusted_issuer_is_needed_and_outranks_the_rest(
-    empty_backend: Backend, tmp_path: Path
+    backend: Backend, tmp_path: Path
 ) -> None:
     """RFC 7591 sections 2.3 and 3.1.1."""
     key, foreign = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
@@ -387,7 +387,7 @@ async def test_a_statement_of_a_trusted_issuer_is_needed_and_outranks_the_rest(
         said = {"iss": issuer, "software_id": "parks-1", "client_name": "City Parks", **claims}
         return jwt.encode({"alg": "ES256"}, said, by)
 
-    async with town_with(empty_backend, {"registration": settings}) as town:
+    async with town_with(backend, {"registration": settings}) as town:
         past = int(town.clock.now().timestamp()) - 60
         good = await register(town, {**PARKS, "software_statement": statement()})
         refused = {

@@ -40,9 +40,9 @@ ASKED = {"resource": BOOKINGS, "scope": "openid bookings:read"}
 
 
 @pytest.fixture
-async def city(empty_backend: Backend) -> AsyncIterator[Town]:
+async def city(backend: Backend) -> AsyncIterator[Town]:
     """A town with two APIs; the first is guarded by a service that introspects."""
-    async with new_town(empty_backend.database_url, SETTINGS) as made:
+    async with new_town(backend.database_url, SETTINGS) as made:
         await made.service("bookings")
         yield made
 

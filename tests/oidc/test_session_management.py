@@ -10,6 +10,7 @@ import pytest
 from services import Backend
 from town import ADA, Citizen, Service, Town, claims_of, new_town
 
+from config.app import create_app
 from oidc.protocol.session_state import session_state
 
 pytestmark = pytest.mark.anyio
@@ -17,9 +18,9 @@ COOKIE = "__Host-browser_state"
 
 
 @pytest.fixture
-async def town(empty_backend: Backend) -> AsyncIterator[Town]:
+async def town(backend: Backend) -> AsyncIterator[Town]:
     """Session management is on."""
-    async with new_town(empty_backend.database_url, {"logout": {"session_management": True}}) as made:
+    async with new_town(backend.database_url, {"logout": {"session_management": True}}) as made:
         yield made
 
 
@@ -110,7 +111,7 @@ async def test_every_worker_makes_the_same_state(town: Town) -> None:
     """Nothing is stored: who has the keys comes to the same value."""
     parks, (ada, _) = await town.service(), await town.citizen()
     await parks.enter(ada)
-    other = Town(town.house, town.clock, town.post, town.outside)
+    other = Town(town.house, create_app(town.house), town.clock, town.post, town.outside)
     ada.http = httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=other.app), base_url=str(ada.http.base_url), cookies=ada.http.cookies
     )
@@ -160,9 +161,9 @@ async def test_the_provider_says_so(town: Town) -> None:
     assert found["check_session_iframe"] == f"{found['issuer']}/check-session"
 
 
-async def test_it_is_off_unless_switched_on(empty_backend: Backend) -> None:
+async def test_it_is_off_unless_switched_on(backend: Backend) -> None:
     """R74: not said, not answered, no cookie."""
-    async with new_town(empty_backend.database_url) as town:
+    async with new_town(backend.database_url) as town:
         parks, (ada, _) = await town.service(), await town.citizen()
         await parks.enter(ada)
         assert "session_state" not in await told(ada, parks)
