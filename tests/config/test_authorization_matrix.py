@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 import pytest
 from residents import PASSWORD, begin_for
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from town import FORM, ISSUER, SECRET, VERIFIER, Service, Shown, Town, new_town
 
 from accounts.account import data_key_of
@@ -249,7 +249,7 @@ class Trial:
             form = self.service.fields(prompt="none")
         elif door.path == "/authorize/consent":
             form = {**Shown(await owner.browser.get(f"/authorize?interaction={values['interaction']}")).hidden, **form}
-        before = await self._others(caller) if role == "another's" else set()
+        before = await self._others(caller) if role == "another's" else set[tuple[object, ...]]()
         answer = await self._ask(door, door.path.format(**values), form, None if role == "client" else caller)
         if role == "another's":
             assert not before - await self._others(caller), f"{door.name} changed what belongs to somebody else"
@@ -296,15 +296,13 @@ class Trial:
         assert found
         return found[1]
 
-    async def _others(self, caller: Caller) -> set[str]:
-        """Every row of the database but the caller's own."""
-        rows: set[str] = set()
+    async def _others(self, caller: Caller) -> set[tuple[object, ...]]:
+        """Every row of the database but the caller's own, as SQLite keeps it."""
+        rows: set[tuple[object, ...]] = set()
         async with self.town.transaction() as db:
             for table in metadata.sorted_tables:
-                stored = select(table)
-                if "account_id" in table.c:
-                    stored = stored.where(table.c.account_id.is_(None) | (table.c.account_id != caller.account_id))
-                rows |= {f"{table.name} {row}" for row in await db.all(stored)}
+                own = f" WHERE account_id IS NOT '{caller.account_id.hex}'" if "account_id" in table.c else ""
+                rows |= {(table.name, *row) for row in await db.all(text(f'SELECT * FROM "{table.name}"{own}'))}
         return rows
 
 
