@@ -1,5 +1,5 @@
 # Every target is one command that also works without make.
-.PHONY: install demo test check bench timing stuffing walks mutants messages
+.PHONY: install demo test check quick bench timing stuffing walks mutants messages
 
 install:
 	python3 .ci/setup.py install
@@ -12,6 +12,9 @@ test:
 
 check:
 	python3 .ci/setup.py check
+
+quick:
+	python3 .ci/setup.py quick
 
 bench:
 	python3 .ci/setup.py bench

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PACKAGES = ("accounts", "identity", "oidc", "config", "migrations")
+FAST = ("lint", "format", "types", "imports", "templates", "locales", "addresses")
+"""Those of the inner loop."""
 
 
 def commands(root: Path, binaries: Path) -> dict[str, Sequence[str] | Callable[[], list[str]]]:

@@ -23,6 +23,7 @@ USAGE = """Usage: python3 .ci/setup.py COMMAND [ARGUMENT ...]
   demo       install, then start the product with two sample services and an inbox
   test       install, find or install the servers that tests talk to, run the tests (arguments go to pytest)
   check      install, then run every check over the code, or those named
+  quick      install, then run the checks and tests that need nothing but Python, in a minute and a half
   bench      install, then measure the CPU time of each operation
   timing     install, then measure whether answers or their time tell which addresses have an account
   stuffing   install, then let machines try leaked passwords, and count what they and citizens got
@@ -66,7 +67,7 @@ def test(arguments: Sequence[str]) -> None:
         print(f"\n*** NOT RUN: the tests that need {name}. {reason} ***\n", flush=True)
     if missing and os.environ.get("CI") == "true":
         sys.exit(f"CI runs every test, and cannot without: {', '.join(missing)}.")
-    chosen = arguments or ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+    chosen = arguments or ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=20")
     _become(PYTHON, "-m", "pytest", *chosen)
 
 
@@ -76,6 +77,17 @@ def check(arguments: Sequence[str]) -> None:
 
     install()
     sys.exit(checks.run_all(ROOT, BIN, arguments))
+
+
+def quick(arguments: Sequence[str]) -> None:
+    """The inner loop: the fast checks, and every test that neither starts a program nor talks to a server."""
+    import checks
+
+    install()
+    if checks.run_all(ROOT, BIN, checks.FAST):
+        sys.exit("A check failed; the tests were not run.")
+    alone = "not services and not programs and not walks"
+    _become(PYTHON, "-m", "pytest", "-q", "-m", alone, *(arguments or ("-n", "2", "--dist", "loadfile")))
 
 
 def bench(arguments: Sequence[str]) -> None:
@@ -167,6 +179,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": demo,
     "test": test,
     "check": check,
+    "quick": quick,
     "bench": bench,
     "timing": timing,
     "stuffing": stuffing,

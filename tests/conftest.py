@@ -14,8 +14,15 @@ settings.register_profile(
 settings.load_profile("house")
 
 
+PROGRAMS = {"conformance", "faults", "journeys", "parties", "test_demo.py", "test_server.py", "test_simulator.py"}
+"""Folders and files in which nearly every test starts some."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest is begun first, so that the workers end together (with --no-loadscope-reorder)."""
+    for item in items:
+        if PROGRAMS & {item.path.name, item.path.parent.name} or "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("programs")
     items.sort(key=lambda item: not item.path.match("tests/journeys/*"))
 
 

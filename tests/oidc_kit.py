@@ -12,6 +12,7 @@ import httpx2
 import msgspec
 from litestar import Litestar
 from litestar.di import Provide
+from services import make_sqlite
 
 from accounts.account import data_key_of, open_account
 from accounts.consent import Shown, give_consent
@@ -263,7 +264,8 @@ async def new_box(
     holder: KeyHolder | None = None,
     **capabilities: Any,
 ) -> AsyncIterator[Box]:
-    """A provider on a database with every table, and nothing else in it."""
+    """A provider on an empty database with every table, or on a SQLite file that is not there yet."""
+    make_sqlite(database_url)
     engine = open_engine(database_url, pool_size, durable=False)
     vault = new_vault()
     holder = holder or SealedKeys(vault)

@@ -236,6 +236,7 @@ def walk(loop: asyncio.Runner) -> Iterator[type[Walk]]:
         loop.run(opened.__aexit__(None, None, None))
 
 
+@pytest.mark.walks
 def test_no_walk_leads_to_what_is_untrue(walk: type[Walk]) -> None:
     """R20, R24, R30, R31, R45, R50, R51: after every request of every walk."""
     chosen = settings(
