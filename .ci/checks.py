@@ -54,8 +54,9 @@ def run_all(root: Path, binaries: Path, only: Sequence[str] = ()) -> int:
 def registry_addresses(root: Path) -> list[str]:
     """Lock files hold names, versions and hashes; which registry serves them is each machine's own matter."""
     problems = [
-        f"requirements.txt:{number}: an address or a registry option"
-        for number, line in enumerate((root / "requirements.txt").read_text().splitlines(), 1)
+        f"{lock}:{number}: an address or a registry option"
+        for lock in ("requirements.txt", "tests/clients_py/requirements.txt")
+        for number, line in enumerate((root / lock).read_text().splitlines(), 1)
         if re.search(r"://|^-", line)
     ]
     for lock in root.glob("tests/**/package-lock.json"):

@@ -4,6 +4,7 @@ import glob
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 # What a test needs -> (any of these programs will do, the Debian packages that bring it)
@@ -13,10 +14,12 @@ PROGRAMS = {
     "Chromium": (("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
     "Node.js": (("npm",), ("nodejs", "npm")),
     "SoftHSM": (("softhsm2-util",), ("softhsm2",)),
+    "Apache": (("apache2",), ("apache2", "libapache2-mod-auth-openidc")),
 }
 
-# Client libraries in another language, installed with npm.
+# Client libraries in another language, installed with npm; and in Python, in an environment that is not ours.
 JAVASCRIPT_CLIENTS = Path("tests/clients_js")
+PYTHON_CLIENTS = Path("tests/clients_py")
 
 
 def prepare(root: Path) -> dict[str, str]:
@@ -28,15 +31,18 @@ def prepare(root: Path) -> dict[str, str]:
     clients = root / JAVASCRIPT_CLIENTS
     if (clients / "package.json").exists() and "Node.js" not in missing and not _install_clients(clients):
         missing["the JavaScript clients"] = f"npm could not install {JAVASCRIPT_CLIENTS}."
+    if not _install_python_clients(root / PYTHON_CLIENTS):
+        missing["the Python clients"] = f"pip could not install {PYTHON_CLIENTS}/requirements.txt."
     return missing
 
 
 def find(name: str) -> str | None:
-    """The path of the program, looked for on the PATH and where Debian keeps PostgreSQL's own."""
+    """The path of the program, looked for on the PATH and where Debian keeps PostgreSQL's own and servers."""
     for program in PROGRAMS[name][0]:
         if found := shutil.which(program):
             return found
-        if beside := sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")):
+        beside = [*sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")), *glob.glob(f"/usr/sbin/{program}")]
+        if beside:
             return beside[-1]
     return None
 
@@ -69,3 +75,22 @@ def _install_clients(clients: Path) -> bool:
     print(f"Installing the JavaScript clients of {JAVASCRIPT_CLIENTS} ...", flush=True)
     ended = subprocess.run(["npm", verb, *options], cwd=clients, stdin=subprocess.DEVNULL)
     return ended.returncode == 0
+
+
+def _install_python_clients(clients: Path) -> bool:
+    """Install what their requirements.txt lists, and return at once when that has been done."""
+    wanted = f"{clients}\n{(clients / 'requirements.txt').read_text()}"  # its programs name the place they were made at
+    venv = clients / ".venv"
+    stamp = venv / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return True
+    print(f"Installing the Python clients of {PYTHON_CLIENTS} ...", flush=True)
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-input"]
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(venv)],
+        [*pip, "--require-hashes", "-r", str(clients / "requirements.txt")],
+    ):
+        if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
+            return False
+    stamp.write_text(wanted)
+    return True

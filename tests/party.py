@@ -9,8 +9,9 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urljoin
 
+import httpx2
 import pyotp
 from playwright.async_api import Page as PageInBrowser
 from services import SQLITE, Backend
@@ -47,6 +48,20 @@ class Visitor(Outsider):
             page = Page(response)
             self.seen.append(page.name)
             response = self.fill(page, choice)
+        raise AssertionError(f"no end: {self.seen}")
+
+    def browse(self, address: str, method: str = "GET") -> httpx2.Response:
+        """Begin at an address of a service and go wherever a browser would; the service's page at which it ends."""
+        response = self.http.request(method, address)
+        for _ in range(30):
+            if response.is_redirect:
+                response = self.http.get(urljoin(str(response.url), response.headers["location"]))
+                continue
+            if not str(response.url).startswith(self.simulator.issuer):
+                return response
+            page = Page(response)
+            self.seen.append(page.name)
+            response = self.http.get(page.next) if page.next else self.fill(page, "allow")
         raise AssertionError(f"no end: {self.seen}")
 
     async def visit(self, address: str) -> str:

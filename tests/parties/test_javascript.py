@@ -1,19 +1,15 @@
 """Relying parties in another language: npm's openid-client and oauth4webapi, each a process of its own."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from joserfc.jwk import ECKey
-from machine import find
-from party import BYE, Ear, Visitor, provider, registered
+from party import BYE, Ear, provider, registered
+from relying_parties import play
 from services import Backend
-from simulated import CALLBACK
 
-CLIENTS = Path(__file__).parents[1] / "clients_js"
 SECRET = "what the JavaScript client and the provider alone know"
 KEY = ECKey.generate_key("P-256", {"kid": "of-javascript", "use": "sig", "alg": "ES256"})
 PUBLIC = {"token_endpoint_auth_method": "none"}
@@ -21,36 +17,7 @@ BY_KEY = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [KEY
 ES256 = {"id_token_signed_response_alg": "ES256"}
 
 
-@pytest.fixture
-def node() -> str:
-    """Node.js, with the clients installed beside their scripts."""
-    if find("Node.js") is None or not (CLIENTS / "node_modules").exists():
-        pytest.skip("Node.js or the JavaScript clients are not installed: `make test` says how to get them")
-    return "node"
-
-
-def play(node: str, script: str, visitor: Visitor, **orders: Any) -> dict[str, Any]:
-    """Run a party to its end; the visitor goes where it sends a browser."""
-    orders = {"issuer": visitor.simulator.issuer, "redirect_uri": CALLBACK, "bye": BYE, **orders}
-    with subprocess.Popen(
-        [node, str(CLIENTS / script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as party:
-        assert party.stdin is not None
-        assert party.stdout is not None
-        assert party.stderr is not None
-        party.stdin.write(json.dumps(orders) + "\n")
-        party.stdin.flush()
-        for line in party.stdout:
-            said = json.loads(line)
-            if "result" in said:
-                result: dict[str, Any] = said["result"]
-                return result
-            party.stdin.write(json.dumps(visitor.follow(said["visit"])) + "\n")
-            party.stdin.flush()
-        raise AssertionError(party.stderr.read())
-
-
-def test_openid_client_completes_the_whole_flow(node: str, empty_backend: Backend, tmp_path: Path) -> None:
+def test_openid_client_completes_the_whole_flow(empty_backend: Backend, tmp_path: Path) -> None:
     """As a confidential and as a public client; its checks of state, nonce, iss, signature, max_age are on."""
     with Ear() as ear:
         clients = [
@@ -62,7 +29,7 @@ def test_openid_client_completes_the_whole_flow(node: str, empty_backend: Backen
             for client, visitor in zip(clients, visitors, strict=False):
                 known = {name: client[name] for name in ("client_id", "client_secret") if name in client}
 
-                found = play(node, "openid_client.mjs", visitor, **known)
+                found = play("openid_client.mjs", visitor, **known)
 
                 assert visitor.seen == ["sign-in", "second-factor", "consent"]
                 assert found["claims"]["acr"] == "aal2"
@@ -74,7 +41,7 @@ def test_openid_client_completes_the_whole_flow(node: str, empty_backend: Backen
                 assert ear.token(client["client_id"]).count(".") == 2
 
 
-def test_oauth4webapi_completes_the_whole_flow(node: str, empty_backend: Backend, tmp_path: Path) -> None:
+def test_oauth4webapi_completes_the_whole_flow(empty_backend: Backend, tmp_path: Path) -> None:
     """By secret and by key; revoking the refresh token ends the access token with it."""
     clients = [
         registered("by-secret", SECRET, token_endpoint_auth_method="client_secret_basic", **ES256),
@@ -83,7 +50,7 @@ def test_oauth4webapi_completes_the_whole_flow(node: str, empty_backend: Backend
     with provider(tmp_path, empty_backend, clients) as (_, visitors):
         proofs: list[dict[str, Any]] = [{"client_secret": SECRET}, {"jwk": KEY.as_dict(private=True)}]
         for client, visitor, proof in zip(clients, visitors, proofs, strict=False):
-            found = play(node, "oauth4webapi.mjs", visitor, client_id=client["client_id"], **proof)
+            found = play("oauth4webapi.mjs", visitor, client_id=client["client_id"], **proof)
 
             assert found["claims"]["acr"] == "aal2"
             assert found["userinfo"]["name"] == "Ada Lovelace"
@@ -93,7 +60,7 @@ def test_oauth4webapi_completes_the_whole_flow(node: str, empty_backend: Backend
 
 
 @pytest.mark.parametrize("profile", ["fapi2", "fapi2-message-signing"])
-def test_oauth4webapi_as_fapi_has_it(node: str, profile: str, empty_backend: Backend, tmp_path: Path) -> None:
+def test_oauth4webapi_as_fapi_has_it(profile: str, empty_backend: Backend, tmp_path: Path) -> None:
     """FAPI 2.0: PAR, DPoP, private_key_jwt and JARM together, and JAR for Message Signing; a token in other hands is
     worth nothing."""
     client = registered("bank", profile=profile, dpop_bound_access_tokens=True,
@@ -106,7 +73,7 @@ def test_oauth4webapi_as_fapi_has_it(node: str, profile: str, empty_backend: Bac
         signs = profile == "fapi2-message-signing"
         key = KEY.as_dict(private=True)
 
-        found = play(node, "oauth4webapi.mjs", visitor, client_id="bank", jwk=key, fapi=True, signs=signs)
+        found = play("oauth4webapi.mjs", visitor, client_id="bank", jwk=key, fapi=True, signs=signs)
 
         assert found["type"] == "dpop"
         assert found["userinfo"]["sub"] == found["claims"]["sub"]

@@ -1,0 +1,101 @@
+"""Relying parties that others wrote: whole services that listen, and scripts that talk JSON lines (clients_js/talk.mjs,
+clients_py/talk.py). Each runs as a process of its own, in Node.js or in a Python environment that is not ours."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from machine import JAVASCRIPT_CLIENTS, PYTHON_CLIENTS, find
+from party import BYE, Visitor
+from simulated import CALLBACK
+
+ROOT = Path(__file__).parents[1]
+JAVASCRIPT, PYTHON = ROOT / JAVASCRIPT_CLIENTS, ROOT / PYTHON_CLIENTS
+
+
+def command(script: str) -> list[str]:
+    """What runs this script. Skips where the libraries are not installed; in CI that is a failure."""
+    if script.endswith(".mjs"):
+        if find("Node.js") and (JAVASCRIPT / "node_modules").exists():
+            return ["node", str(JAVASCRIPT / script)]
+        missing("Node.js or the JavaScript clients")
+    python = PYTHON / ".venv" / "bin" / "python"
+    if not python.exists():
+        missing("the Python clients")
+    return [str(python), str(PYTHON / script)]
+
+
+def missing(what: str) -> None:
+    """There is no test without this: a failure in CI, elsewhere a skip that says so."""
+    reason = f"{what}: not installed, `make test` says how to get them"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def play(script: str, visitor: Visitor, **orders: Any) -> dict[str, Any]:
+    """Run a script to its end; the visitor goes where it sends a browser."""
+    orders = {"issuer": visitor.simulator.issuer, "redirect_uri": CALLBACK, "bye": BYE, **orders}
+    with subprocess.Popen(
+        command(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as party:
+        assert party.stdin is not None
+        assert party.stdout is not None
+        assert party.stderr is not None
+        party.stdin.write(json.dumps(orders) + "\n")
+        party.stdin.flush()
+        for line in party.stdout:
+            said = json.loads(line)
+            if "result" in said:
+                result: dict[str, Any] = said["result"]
+                return result
+            party.stdin.write(json.dumps(visitor.follow(said["visit"])) + "\n")
+            party.stdin.flush()
+        raise AssertionError(party.stderr.read())
+
+
+class Service:
+    """A service that listens at `address`, and what it wrote."""
+
+    def __init__(self, address: str, log: Path) -> None:
+        self.address = address
+        self._log = log
+
+    def found(self, answer: httpx2.Response) -> Any:
+        """The JSON that its page shows."""
+        assert answer.status_code == 200, (answer.status_code, answer.text[-1500:], self._log.read_text()[-3000:])
+        return answer.json()
+
+
+@contextmanager
+def served(script: str, port: int, log: Path, **environment: str) -> Iterator[Service]:
+    """Start a service at this port, and end it afterwards. `environment` is ISSUER, CLIENT_ID, CLIENT_SECRET."""
+    told = {**os.environ, **environment, "PORT": str(port)}
+    with log.open("w") as written:
+        process = subprocess.Popen(command(script), stdout=written, stderr=written, stdin=subprocess.DEVNULL, env=told)
+    try:
+        address = f"http://localhost:{port}"
+        until_it_answers(process, address, log)
+        yield Service(address, log)
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def until_it_answers(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+    """Wait for the service's first answer, for as long as its process lives."""
+    with httpx2.Client(transport=httpx2.HTTPTransport(retries=0)) as http:
+        while True:
+            try:
+                http.get(address, timeout=30)
+                return
+            except httpx2.TransportError:
+                assert process.poll() is None, log.read_text()[-3000:]
+                time.sleep(0.05)
