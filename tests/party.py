@@ -25,8 +25,8 @@ BYE = "http://localhost:9/callback/signed-out"
 class Visitor(Outsider):
     """Somebody with a browser without scripts and an authenticator app that shows the time's own code."""
 
-    def __init__(self, simulator: Simulator, handle: str, seed: str) -> None:
-        super().__init__(simulator, handle, PASSWORD, seed)
+    def __init__(self, simulator: Simulator, handle: str, seed: str, password: str = PASSWORD) -> None:
+        super().__init__(simulator, handle, password, seed)
         self.landed = ""
 
     def code(self) -> str:
@@ -61,6 +61,10 @@ class Visitor(Outsider):
                 return response
             page = Page(response)
             self.seen.append(page.name)
+            if page.name == "form-post":
+                [(action, fields, _)] = page.forms
+                response = self.http.post(action, data=fields)
+                continue
             response = self.http.get(page.next) if page.next else self.fill(page, "allow")
         raise AssertionError(f"no end: {self.seen}")
 

@@ -3,11 +3,13 @@ clients_py/talk.py). Each runs as a process of its own, in Node.js or in a Pytho
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -18,6 +20,8 @@ from simulated import CALLBACK
 
 ROOT = Path(__file__).parents[1]
 JAVASCRIPT, PYTHON = ROOT / JAVASCRIPT_CLIENTS, ROOT / PYTHON_CLIENTS
+APACHE = ROOT / "tests" / "clients_apache"
+MOD_AUTH_OPENIDC = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 
 
 def command(script: str) -> list[str]:
@@ -26,6 +30,10 @@ def command(script: str) -> list[str]:
         if find("Node.js") and (JAVASCRIPT / "node_modules").exists():
             return ["node", str(JAVASCRIPT / script)]
         missing("Node.js or the JavaScript clients")
+    if script.endswith(".conf"):
+        if (apache := find("Apache")) and MOD_AUTH_OPENIDC.exists():
+            return [apache, "-DFOREGROUND", "-f", str(APACHE / script)]
+        missing("Apache with mod_auth_openidc")
     python = PYTHON / ".venv" / "bin" / "python"
     if not python.exists():
         missing("the Python clients")
@@ -70,32 +78,44 @@ class Service:
 
     def found(self, answer: httpx2.Response) -> Any:
         """The JSON that its page shows."""
-        assert answer.status_code == 200, (answer.status_code, answer.text[-1500:], self._log.read_text()[-3000:])
+        assert answer.status_code == 200, (answer.status_code, answer.text[-1500:], self.said())
+        assert answer.text.startswith("{"), (answer.text[-1500:], self.said())
         return answer.json()
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self._log.read_text()[-3000:]
 
 
 @contextmanager
-def served(script: str, port: int, log: Path, **environment: str) -> Iterator[Service]:
+def served(script: str, port: int, **environment: str) -> Iterator[Service]:
     """Start a service at this port, and end it afterwards. `environment` is ISSUER, CLIENT_ID, CLIENT_SECRET."""
-    told = {**os.environ, **environment, "PORT": str(port)}
-    with log.open("w") as written:
-        process = subprocess.Popen(command(script), stdout=written, stderr=written, stdin=subprocess.DEVNULL, env=told)
-    try:
-        address = f"http://localhost:{port}"
-        until_it_answers(process, address, log)
-        yield Service(address, log)
-    finally:
-        process.kill()
-        process.wait(20)
+    with TemporaryDirectory(prefix="identity-party-") as folder:
+        log = Path(folder, "log")
+        if script.endswith(".conf"):
+            Path(folder).chmod(0o755)  # Apache reads its files as another user
+            shutil.copytree(APACHE / "pages", folder, dirs_exist_ok=True)
+        told = {**os.environ, **environment, "PORT": str(port), "FOLDER": folder}
+        with log.open("w") as written:
+            process = subprocess.Popen(
+                command(script), stdout=written, stderr=written, stdin=subprocess.DEVNULL, env=told, cwd=folder
+            )
+        service = Service(f"http://localhost:{port}", log)
+        try:
+            until_it_answers(process, service)
+            yield service
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
-def until_it_answers(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+def until_it_answers(process: "subprocess.Popen[bytes]", service: Service) -> None:
     """Wait for the service's first answer, for as long as its process lives."""
-    with httpx2.Client(transport=httpx2.HTTPTransport(retries=0)) as http:
+    with httpx2.Client() as http:
         while True:
             try:
-                http.get(address, timeout=30)
+                http.get(service.address, timeout=30)
                 return
             except httpx2.TransportError:
-                assert process.poll() is None, log.read_text()[-3000:]
+                assert process.poll() is None, service.said()
                 time.sleep(0.05)

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from cryptojwt import KeyJar
 from idpyoidc.client.rp_handler import RPHandler
 from talk import run, visit
 
@@ -23,7 +24,8 @@ def party(issuer: str, client_id: str, client_secret: str, redirect_uri: str, **
             }
         },
     }
-    handler = RPHandler(base_url="http://localhost:9", client_configs={"citizens": service})
+    no_keys = KeyJar()  # it would make some for itself and keep them in files
+    handler = RPHandler(base_url="http://localhost:9", client_configs={"citizens": service}, keyjar=no_keys)
     came_back = visit(handler.begin("citizens"))
     answer = dict(parse_qsl(urlsplit(came_back).query))
     found = handler.finalize(answer["iss"], answer)
