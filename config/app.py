@@ -60,6 +60,7 @@ from oidc.endpoints import (
 )
 from oidc.endpoints import explanations as oidc_explanations
 from oidc.endpoints.check_session import check_session_handler
+from oidc.endpoints.router import not_served_to_program, places_of_programs
 
 MAX_BODY = 64 * 1024
 """Bytes (R73); `/token` takes less."""
@@ -121,6 +122,9 @@ SCRIPTS = (
     *(Path(authorize.__file__).with_name(name) for name in ("form_post.js", "check_session.js")),
 )
 
+PROGRAMS = "places_of_programs"
+"""Key of the application's state."""
+
 log = logger("app")
 AnyRequest = Request[Any, Any, Any]
 
@@ -161,6 +165,7 @@ def create_routes(house: House) -> Litestar:
         debug=False,
     )
     _one_after_another(app)
+    app.state[PROGRAMS] = places_of_programs(app)
     return app
 
 
@@ -191,6 +196,9 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
 def not_served(request: AnyRequest, error: HTTPException) -> Response[Any]:
     """What the router itself refuses: no such page, wrong method, too large."""
     request.state[CRASHED] = True
+    answer = not_served_to_program(request, request.app.state[PROGRAMS], error)
+    if answer is not None:
+        return answer
     if error.status_code != 404:  # those are the noise of every scanner, and who knows what was pasted there
         route = request.scope.get("path_template", "")  # an address may hold a secret, its pattern does not (R66)
         log.info("not_served", status=error.status_code, path=route, method=request.method)

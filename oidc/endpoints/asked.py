@@ -85,13 +85,14 @@ async def _pushed(db: Transaction, vault: Vault, client: RegisteredClient, reque
     """RFC 9126 section 4: all else in the address is ignored. It can be loaded again until it has been answered."""
     pushed = await find_pushed(db, vault, request_uri)
     if pushed is None or pushed.client_id != client.client_id:
-        error = ProtocolError(INVALID_REQUEST_URI, "The request_uri is not known.")
-        raise Unanswerable("request", error, client)
+        why = "unknown" if pushed is None else "of another client"
+        error = ProtocolError(INVALID_REQUEST_URI, "The request_uri is not known, or not any more.", detail=why)
+        raise Unanswerable("over", error, client)
     if pushed.completed_at is not None:
         raise InteractionOver("completed", client)
     if pushed.expires_at <= now:
-        error = ProtocolError(INVALID_REQUEST_URI, "The request_uri has expired.")
-        raise Unanswerable("request", error, client)
+        error = ProtocolError(INVALID_REQUEST_URI, "The request_uri has expired.", detail="expired")
+        raise Unanswerable("over", error, client)
     asked = authorization_request_from(pushed.request)
     require_still_registered(asked, client)
     return Asked(client, asked, pushed.key)

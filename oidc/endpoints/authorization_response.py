@@ -22,7 +22,7 @@ from oidc.provider import Provider
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 AnyRequest = Request[Any, Any, Any]
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,100}")
-About = Literal["client", "address", "request"]
+About = Literal["client", "address", "request", "over"]
 Why = Literal["completed", "expired", "foreign"]
 
 

@@ -8,17 +8,23 @@ from litestar import Response
 
 ANYONE = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, DPoP-Nonce, Retry-After",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, DPoP-Nonce, Retry-After, Allow",
 }
 
 
-def preflight(methods: str) -> Response[bytes]:
-    """The answer to OPTIONS."""
-    headers = {
+NAMED = "Authorization, Content-Type, DPoP"
+ANY_HEADER = f"*, {NAMED}"
+"""For what anybody may read: "*" is every header but `Authorization`, which is only ever allowed by its name
+(Fetch standard, section "CORS-preflight fetch")."""
+
+
+def preflight(methods: str, headers: str = NAMED) -> Response[bytes]:
+    """The answer to OPTIONS: with these methods and request headers a script of another origin may come."""
+    answer = {
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Allow-Methods": methods,
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, DPoP",
+        "Access-Control-Allow-Headers": headers,
         "Access-Control-Max-Age": "86400",
         "Allow": f"{methods}, OPTIONS",
     }
-    return Response(b"", status_code=204, headers=headers)
+    return Response(b"", status_code=204, headers=answer)

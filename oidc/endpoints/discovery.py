@@ -9,7 +9,7 @@ from litestar.enums import HttpMethod
 
 from accounts.database import Transaction
 from oidc.document import Document
-from oidc.endpoints.cors import ANYONE, preflight
+from oidc.endpoints.cors import ANY_HEADER, ANYONE, preflight
 from oidc.endpoints.errors import ERRORS
 from oidc.provider import Provider
 
@@ -53,8 +53,8 @@ def cached(request: Request[Any, Any, Any], document: Document, seconds: int) ->
 
 @route([*WELL_KNOWN, "/jwks"], http_method=[HttpMethod.OPTIONS])
 async def discovery_preflight() -> Response[bytes]:
-    """A browser asks before it reads with headers of its own."""
-    return preflight("GET, HEAD")
+    """A browser asks before it reads with headers of its own: libraries send whatever they send with every request."""
+    return preflight("GET, HEAD", ANY_HEADER)
 
 
 handlers = (discovery_preflight, discovery, jwks)

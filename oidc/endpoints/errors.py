@@ -1,6 +1,6 @@
 """Refusals as OAuth says them: JSON with `error`, for every endpoint that programs call (RFC 6749 section 5.2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -29,13 +29,13 @@ HEADERS = "answer_headers"
 log: structlog.stdlib.BoundLogger = structlog.get_logger("oidc")
 
 
-def as_json(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """One mapping for all of them. What is not foreseen says nothing and logs everything."""
+def as_json(request: AnyRequest, error: Exception, more: Mapping[str, str] | None = None) -> Response[bytes]:
+    """One mapping for all of them. What is not foreseen says nothing and logs everything. `more`: further headers."""
     known = protocol_error_of(error)
     if not isinstance(error, ProtocolError | Refusal):
         request.state[CRASHED] = True
     note(request, error, known)
-    headers: dict[str, str] = {**NO_STORE, **ANYONE, **request.state.get(HEADERS, {})}
+    headers: dict[str, str] = {**NO_STORE, **ANYONE, **request.state.get(HEADERS, {}), **(more or {})}
     if known.code == INVALID_CLIENT and request.headers.get("authorization", "")[:5].lower() == "basic":
         # Only who tried it is told of it (RFC 6749 section 5.2); a browser would open its own dialog.
         headers["WWW-Authenticate"] = 'Basic realm="token"'

@@ -58,10 +58,13 @@ async def test_head_is_get_without_content(box: Box, path: str) -> None:
 
 @pytest.mark.parametrize("path", [OPENID, OAUTH, KEYS])
 async def test_a_preflight_is_answered(box: Box, path: str) -> None:
-    """CORS: a browser with headers of its own asks first."""
-    answer = await box.http.options(path, headers={"origin": "https://spa.example"})
+    """CORS: a browser with headers of its own asks first. Whatever they are called, anybody may read these; and
+    `Authorization` is not among what "*" stands for."""
+    asks = {"access-control-request-method": "GET", "access-control-request-headers": "authorization, x-request-id"}
+    answer = await box.http.options(path, headers={"origin": "https://spa.example", **asks})
 
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "*")
+    assert answer.headers["access-control-allow-headers"].startswith("*, Authorization")
 
 
 async def test_the_key_set_shows_public_keys_alone(backend: Backend) -> None:

@@ -57,6 +57,22 @@ async def test_the_citizen_comes_with_the_name_alone(town: Town) -> None:
     assert parks.service.answer(answer)["state"] == "pushed"
 
 
+@pytest.mark.parametrize("is_swept", [False, True])
+async def test_a_name_whose_time_is_over_says_to_start_again(town: Town, is_swept: bool) -> None:
+    """Nothing is damaged: the citizen was slow, or came back by the history. There is a way on."""
+    parks, ada = await entered(town)
+    name = await request_uri(parks)
+    town.later(seconds=600)
+    if is_swept:
+        name = f"{PREFIX}nobody-knows-it-any-more"
+
+    shown = Shown(await ada.get(parks.address(name)))
+
+    assert (shown.status, shown.heading) == (400, "Please start again")
+    assert "damaged" not in shown.text
+    assert "https://parks.example/" in shown.links
+
+
 async def test_it_can_be_loaded_again_until_it_is_answered(town: Town) -> None:
     """FAPI 2.0 section 5.3.2.2 (note 3): a page that is reloaded, a second tab, another browser; then one answer."""
     parks = await fapi(town)

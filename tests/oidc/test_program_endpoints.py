@@ -88,6 +88,41 @@ async def test_another_method_is_not_allowed(town: "Town") -> None:
     assert (await town.wire.put("/userinfo")).status_code == 405
 
 
+NOT_SERVED = [
+    ("GET", "/token", 405, {"POST", "OPTIONS"}),
+    ("DELETE", "/userinfo", 405, {"GET", "POST", "OPTIONS"}),
+    ("POST", "/jwks", 405, {"GET", "HEAD", "OPTIONS"}),
+    ("GET", "/introspect", 405, {"POST", "OPTIONS"}),
+    ("GET", "/token/more", 404, set()),
+    ("GET", "/.well-known/oauth-protected-resource", 404, set()),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "allowed"), NOT_SERVED)
+async def test_a_program_that_errs_in_path_or_method_reads_json(
+    town: "Town", method: str, path: str, status: int, allowed: set[str]
+) -> None:
+    """From any origin, with what is allowed instead (RFC 9110 section 15.5.6)."""
+    answer = await town.wire.request(method, path, headers={"origin": "https://spa.example"})
+
+    assert answer.status_code == status
+    assert answer.json()["error"] == "invalid_request"
+    assert set(answer.headers.get("allow", "").split(", ")) - {""} == allowed
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path", "status", "_"), NOT_SERVED)
+async def test_a_browser_that_errs_in_path_or_method_sees_a_page(
+    town: "Town", method: str, path: str, status: int, _: set[str]
+) -> None:
+    """Somebody typed it, or followed a link."""
+    answer = await town.wire.request(method, path, headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert answer.status_code == status
+    assert 'data-page="error"' in answer.text
+
+
 async def test_a_crash_says_nothing_and_says_it_in_json(town: "Town", monkeypatch: pytest.MonkeyPatch) -> None:
     """Anything unforeseen is a 500 that says nothing and logs everything."""
 
