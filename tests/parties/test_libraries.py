@@ -12,17 +12,24 @@ from simulated import Simulator, free_port
 
 SECRET = "what this service and the provider alone know"
 POSTS = {"token_endpoint_auth_method": "client_secret_post"}
+NO_PKCE = {"require_pkce": False}
 
 # The script -> where its callback is, where a person begins, what differs in its registration.
 SERVICES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "express_openid_connect.mjs": ("/callback", "/login", {}),
     "grant.mjs": ("/connect/ours/callback", "/login", {}),
     "auth_core.mjs": ("/auth/callback/ours", "/login", {}),
-    "django_social_auth.py": ("/complete/oidc/", "POST /login/oidc/", {}),
-    "django_mozilla.py": ("/oidc/callback/", "/oidc/authenticate/", POSTS),
+    "flask_oidc.py": ("/callback", "/login", NO_PKCE),
     "django_allauth.py": ("/accounts/oidc/citizens/login/callback/", "/accounts/oidc/citizens/login/", {}),
     "mod_auth_openidc.conf": ("/protected/callback", "/protected/claims.json", {}),
 }
+WITH_A_FAULT_ONCE = {
+    "passport.mjs": ("/callback", "/login", NO_PKCE),
+    "django_social_auth.py": ("/complete/oidc/", "POST /login/oidc/", {}),
+    "flask_authlib.py": ("/callback", "/login", {}),
+    "django_mozilla.py": ("/oidc/callback/", "/oidc/authenticate/", POSTS),
+}
+"""They have tests of their own below."""
 SCRIPTS = (
     "simple_oauth2.mjs",
     "badgateway_oauth2_client.mjs",
@@ -31,7 +38,10 @@ SCRIPTS = (
     "pyoidc_client.py",
     "idpyoidc_client.py",
 )
-ALL = SERVICES
+COOKIES = pytest.mark.xfail(reason="our session cookie has the name of Flask's", strict=True)
+METHODS = pytest.mark.xfail(reason="a secret is taken only where it was registered for", strict=True)
+CODES = pytest.mark.xfail(reason="the simulator takes a one-time code once", strict=True)
+ALL = {**SERVICES, **WITH_A_FAULT_ONCE}
 
 
 class Parties:
@@ -76,13 +86,13 @@ def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
         yield Parties(simulator, ports, dict(zip(names, visitors, strict=True)))
 
 
-@pytest.mark.parametrize("script", SERVICES)
+@pytest.mark.parametrize("script", [pytest.param(s, marks=COOKIES if "flask" in s else ()) for s in SERVICES])
 def test_a_service_made_with_this_library_signs_a_person_in(script: str, parties: Parties) -> None:
     """It runs by itself, as its manual says."""
     with parties.service(script) as service:
         found = parties.sign_in(service, script, parties.visitors[script])
 
-    assert found.get("name", "Ada Lovelace") == "Ada Lovelace"
+    assert found["name"] == "Ada Lovelace"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -94,3 +104,34 @@ def test_a_script_made_with_this_library_signs_a_person_in(script: str, parties:
 
     assert {"sign-in", "second-factor", "consent"} <= set(visitor.seen)
     assert (claims["name"], claims["email"]) == ("Ada Lovelace", f"{visitor.handle}@example.org")
+
+
+@METHODS
+def test_a_secret_may_be_posted_that_was_registered_for_the_header(parties: Parties) -> None:
+    """passport-openidconnect knows no other way, and the registration's default is the header (RFC 7591 section 2)."""
+    with parties.service("passport.mjs") as service:
+        found = parties.sign_in(service, "passport.mjs", parties.visitors["passport.mjs"])
+
+    assert found["name"] == "Ada Lovelace"
+
+
+@METHODS
+def test_a_secret_comes_by_the_header_for_a_code_and_by_the_body_for_a_refresh(parties: Parties) -> None:
+    """So does social-auth-core."""
+    visitor = parties.visitors["django_social_auth.py"]
+    with parties.service("django_social_auth.py") as service:
+        found = parties.sign_in(service, "django_social_auth.py", visitor)
+        refreshed = service.found(visitor.http.get(f"{service.address}/refresh"))
+
+    assert found["name"] == "Ada Lovelace"
+    assert refreshed == {"refreshed": True}
+
+
+@CODES
+@pytest.mark.parametrize(("script", "times"), [("django_mozilla.py", 2), ("flask_authlib.py", 6)])
+def test_the_same_person_signs_in_again_and_the_clock_stands_still(script: str, times: int, parties: Parties) -> None:
+    """With the one-time code of the same thirty seconds. A clock that runs ahead makes `iat` a time to come, which
+    mozilla-django-oidc refuses at the second sign-in and Authlib at the sixth."""
+    with parties.service(script) as service:
+        for _ in range(times):
+            parties.sign_in(service, script, parties.again(script))
