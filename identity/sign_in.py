@@ -79,12 +79,11 @@ class SignIn(Base):
 class Onward(msgspec.Struct, frozen=True):
     """What the pages say and offer besides, in plain values: identity does not know who sent the citizen.
 
-    `service_name` in the citizen's language; `form_target`: the origin (or scheme) that forms may lead to;
+    `service_name` in the citizen's language, where a service sent them;
     `cancel`: a path of ours; `hint`: an address to fill in; `language`: preferred languages, the dearest first.
     """
 
     service_name: str | None = None
-    form_target: str | None = None
     cancel: str | None = None
     hint: str | None = None
     language: tuple[str, ...] = ()

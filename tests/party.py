@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urljoin
 
 import httpx2
 import pyotp
+from leading import led_to
 from playwright.async_api import Page as PageInBrowser
+from playwright.async_api import TimeoutError
 from services import SQLITE, Backend
 from simulated import CALLBACK, Outsider, Page, Simulator, simulator
 
@@ -39,8 +41,8 @@ class Visitor(Outsider):
         assert address.startswith(self.simulator.issuer), address
         response = self.http.get(address)
         for _ in range(30):
-            if response.is_redirect:
-                there = str(response.url.join(response.headers["location"]))
+            if led := led_to(response):
+                there = str(response.url.join(led))
                 if there.startswith(CALLBACK):
                     return there
                 response = self.http.get(there)
@@ -80,8 +82,14 @@ async def walk(page: PageInBrowser, visitor: Outsider, origin: str) -> list[str]
         await page.wait_for_load_state("load")
         if page.url.startswith(origin):
             return seen
-        name = await page.locator("main").get_attribute("data-page") or ""
+        try:
+            name = await page.locator("main").get_attribute("data-page", timeout=1000) or ""
+        except TimeoutError:
+            continue  # a page of ours that moves on by itself has done so
         seen.append(name)
+        if name == "onward":
+            await page.wait_for_url(f"{origin}**")
+            return seen
         if name == "sign-in":
             await page.fill('[name="identifier"]', f"{visitor.handle}@example.org")
             await page.fill('[name="password"]', PASSWORD)

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx2
 import pyotp
+from leading import led_to
 
 IDENTITY = str(Path(sys.executable).with_name("identity"))
 SECRET = "a secret of the simulator's first client"
@@ -188,8 +189,8 @@ class Outsider:
     def walk(self, response: httpx2.Response, choice: str) -> dict[str, str]:
         """Follow redirects and fill in forms until an address outside the provider is reached, or the page `until`."""
         for _ in range(30):
-            if response.is_redirect:
-                there = urljoin(str(response.url), response.headers["location"])
+            if led := led_to(response):
+                there = urljoin(str(response.url), led)
                 if there.startswith(CALLBACK):
                     return {name: values[0] for name, values in parse_qs(urlsplit(there).query).items()}
                 response = self.http.get(there)

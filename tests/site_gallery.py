@@ -48,7 +48,7 @@ def sign_in(request: Sample) -> Template:
         "gallery_sign_in.html",
         problems=wrong if "wrong" in request.url.query else (),
         typed=typed if "wrong" in request.url.query else {},
-        form_targets=["https://parks.example"],
+        keeps_opener=True,
     )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx2
 import msgspec
+from leading import led_to
 from litestar.types import ASGIApp
 from services import make_sqlite
 
@@ -233,9 +234,8 @@ class Service:
 
     def answer(self, response: httpx2.Response) -> dict[str, str]:
         """What came to its redirect URI; fails when the response is anything else."""
-        assert response.status_code == 303, (response.status_code, response.text[:2000])
-        location = response.headers["location"]
-        assert location.startswith(self.redirect_uri), location
+        location = led_to(response)
+        assert location.startswith(self.redirect_uri), (location, response.status_code, response.text[:2000])
         return dict(parse_qsl(urlsplit(location).query))
 
     async def redeem(self, code: str, **changes: str | None) -> httpx2.Response:

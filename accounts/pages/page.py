@@ -16,6 +16,10 @@ MAX_FIELDS = 64
 KEEPS = "keeps"
 """Of a form's handler (`opt`): the fields whose words are kept where its citizen has to sign in again. Never one that
 takes a password, a code or a secret."""
+KEEPS_OPENER = "keeps_opener"
+"""Of a request's state: its page must not cut a service's window from the one that opened it (R70)."""
+POSTS_ELSEWHERE = "posts_elsewhere"
+"""Of a request's state: the one form of its page, with nothing of a person's in it, goes to a service."""
 TYPED = "typed"
 """Of a request's state: what was kept, by field, for the form it shows."""
 
@@ -60,17 +64,17 @@ def page(
     status: int | None = None,
     problems: Sequence[Problem] = (),
     refusal: Refusal | None = None,
-    form_targets: Sequence[str] = (),
+    keeps_opener: bool = False,
     languages: Sequence[str] = (),
     **context: Any,
 ) -> Template:
     """A page of ours. Its status is 200, or 400 with `problems`; where a `refusal` says "not now", 429 and when.
 
-    `form_targets`: origins (or custom schemes) a form on it may lead to, for the pages of an interaction;
+    `keeps_opener`: for the pages of an interaction, which a service may have opened in a window of its own;
     `languages`: preferred languages that outrank the browser's (ui_locales, then the account's).
     """
-    if form_targets:
-        request.state.form_targets = tuple(form_targets)
+    if keeps_opener:
+        request.state[KEEPS_OPENER] = True
     if languages:
         request.state.languages = tuple(languages)
     too_many = refusal is not None and refusal.status == 429

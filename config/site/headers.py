@@ -12,6 +12,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from accounts.pages.page import KEEPS_OPENER, POSTS_ELSEWHERE
 from config.site.languages import COOKIE, PARAMETER, supported
 from config.site.static import takes_gzip
 
@@ -21,7 +22,7 @@ SMALLEST = 600
 
 Headers = list[tuple[bytes, bytes]]
 
-_TARGET = re.compile(r"(?!https?:\Z)[a-z][a-z0-9+.-]*:(//[a-z0-9.:_\[\]-]+)?", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://[a-z0-9.:_\[\]-]+", re.IGNORECASE)
 
 PERMISSIONS = (
     "publickey-credentials-get=(self), publickey-credentials-create=(self), "
@@ -82,14 +83,17 @@ def with_headers(app: ASGIApp, policy: HeaderPolicy) -> ASGIApp:
     return framed
 
 
-def content_security_policy(form_targets: Iterable[str] = (), frames: Iterable[str] = ()) -> str:
-    """Nothing inline, nothing foreign; forms lead to us and to these targets (origins or custom schemes), and frames
-    show these origins alone."""
-    targets = "".join(f" {target}" for target in form_targets if _TARGET.fullmatch(target))
-    framed = " ".join(origin for origin in frames if _TARGET.fullmatch(origin))
+def content_security_policy(frames: Iterable[str] = (), *, posts_elsewhere: bool = False) -> str:
+    """Nothing inline, nothing foreign; forms lead to us, and frames show these origins alone.
+
+    `posts_elsewhere`: no limit for forms at all. Browsers hold `form-action` against every redirect that follows a
+    form, so that any limit would decide what a service may do after its callback (R82).
+    """
+    framed = " ".join(origin for origin in frames if _ORIGIN.fullmatch(origin))
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        f"form-action 'self'{targets}; frame-ancestors 'none'; base-uri 'none'"
+        + ("" if posts_elsewhere else "form-action 'self'; ")
+        + "frame-ancestors 'none'; base-uri 'none'"
         + (f"; frame-src {framed}" if framed else "")
     )
 
@@ -97,10 +101,10 @@ def content_security_policy(form_targets: Iterable[str] = (), frames: Iterable[s
 def _page_headers(scope: Scope, policy: HeaderPolicy) -> Headers:
     """For documents. A page of an interaction must not cut a relying party's popup from its opener."""
     state = scope.get("state", {})
-    targets, frames = state.get("form_targets") or (), state.get("frames") or ()
+    security = content_security_policy(state.get("frames") or (), posts_elsewhere=bool(state.get(POSTS_ELSEWHERE)))
     headers = [
-        (b"content-security-policy", content_security_policy(targets, frames).encode()),
-        (b"cross-origin-opener-policy", b"unsafe-none" if targets else b"same-origin"),
+        (b"content-security-policy", security.encode()),
+        (b"cross-origin-opener-policy", b"unsafe-none" if state.get(KEEPS_OPENER) else b"same-origin"),
         (b"cross-origin-resource-policy", b"same-origin"),
         (b"permissions-policy", PERMISSIONS.encode()),
         (b"vary", b"accept-encoding, accept-language, cookie"),

@@ -62,7 +62,7 @@ def show(
     refusal: Refusal | None = None,
     **context: Any,
 ) -> Template:
-    """A page of the sign-in, in the language it was asked for, whose forms may lead to where it goes on."""
+    """A page of the sign-in, in the language it was asked for."""
     onward = journey.sign_in.onward
     return page(
         request,
@@ -70,7 +70,7 @@ def show(
         status=status,
         problems=problems,
         refusal=refusal,
-        form_targets=[onward.form_target] if onward.form_target else [],
+        keeps_opener=onward.service_name is not None,
         languages=onward.language,
         journey=journey,
         asking=onward.service_name,

@@ -9,8 +9,9 @@ import structlog
 from litestar import Request, Response
 
 from accounts.database import Transaction, new_secret
-from accounts.pages.page import page, see_other
+from accounts.pages.page import POSTS_ELSEWHERE, page
 from oidc.encryption import recipient_of
+from oidc.endpoints.onward import is_after_form, lead_away
 from oidc.protocol.authorization import response_parameters
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, AuthorizationError, ProtocolError, ReplyTo
@@ -56,7 +57,7 @@ async def answer(
     request: AnyRequest, db: Transaction, provider: Provider, reply_to: ReplyTo, fields: dict[str, str], now: datetime
 ) -> Response[Any]:
     """A code or an error, with `state` and `iss` (RFC 6749 section 4.1.2, RFC 9207), as the client asked to get it:
-    by a 303 or by a form that posts itself, open or as one signed `response` (JARM)."""
+    by a redirect or by a form that posts itself, open or as one signed `response` (JARM)."""
     delivery = delivery_of(reply_to)
     fields = fields | _session_state(request, provider, reply_to)
     if delivery.signed:
@@ -64,10 +65,12 @@ async def answer(
     else:
         sent = response_parameters(reply_to, provider.issuer, fields)
     if delivery.carrier == "form_post":
-        targets = (origin_of(reply_to.redirect_uri),)
-        return page(request, "form_post.html", form_targets=targets, address=reply_to.redirect_uri, fields=sent)
+        request.state[POSTS_ELSEWHERE] = True
+        return page(request, "form_post.html", keeps_opener=True, address=reply_to.redirect_uri, fields=sent)
+    client = await provider.clients.find(db, reply_to.client_id, now) if is_after_form(request) else None
     # A registered redirect URI may have a query of its own, which is kept (RFC 6749 section 3.1.2).
-    return see_other(f"{reply_to.redirect_uri}{'&' if '?' in reply_to.redirect_uri else '?'}{urlencode(sent)}")
+    address = f"{reply_to.redirect_uri}{'&' if '?' in reply_to.redirect_uri else '?'}{urlencode(sent)}"
+    return lead_away(request, address, client)
 
 
 def _session_state(request: AnyRequest, provider: Provider, reply_to: ReplyTo) -> dict[str, str]:

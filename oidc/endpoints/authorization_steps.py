@@ -146,7 +146,6 @@ async def authenticate(
     """Hand the citizen to identity, which knows nothing of OpenID Connect, and have them back at this interaction."""
     onward = Onward(
         service_name=service,
-        form_target=visit.form_targets[0],
         cancel=cancel_path(interaction),
         hint=step.login_hint,
         language=visit.languages,

@@ -19,6 +19,7 @@ from oidc.endpoints.asked import asked_for
 from oidc.endpoints.authorization_response import AnyRequest
 from oidc.endpoints.authorization_steps import authenticate, denied, finish, issue, step_of
 from oidc.endpoints.consent import consent_page
+from oidc.endpoints.onward import AFTER_FORM
 from oidc.endpoints.select_account import select_account_page
 from oidc.endpoints.visit import Visit, answered, returned
 from oidc.entrance import find_entrance
@@ -73,6 +74,7 @@ async def cancel(
     async def send_back() -> Response[Any]:
         address = read_query(request.scope["query_string"]).get("interaction")
         visit = await returned(request, db, vault, provider, browser, None, address, now)
+        request.state[AFTER_FORM] = False  # a link leads here
         await finish(db, visit, "cancelled", now)
         raise denied(visit, "The citizen cancelled.")
 

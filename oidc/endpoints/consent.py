@@ -48,7 +48,7 @@ async def consent_page(
     return page(
         request,
         "consent.html",
-        form_targets=visit.form_targets,
+        keeps_opener=True,
         client=visit.client,
         purpose=visit.client.text_in("purpose", language),
         is_known=visit.agreed is not None,

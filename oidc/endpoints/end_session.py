@@ -15,7 +15,6 @@ from identity.session import SessionView
 from oidc.endpoints.signed_out import conclude
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.parameters import Parameters, parameters_of, read_form, read_query
-from oidc.protocol.uris import origin_of
 from oidc.provider import Provider
 from oidc.services import services_of
 from oidc.sign_out import Asked, find_kept, keep
@@ -53,7 +52,7 @@ async def end_session(
     return page(
         request,
         "sign_out.html",
-        form_targets=(origin_of(asked.decision.return_to.uri),) if asked.decision.return_to else (),
+        keeps_opener=asked.decision.return_to is not None,
         client=asked.client,
         services=services,
         hidden={name: value for name in (KEPT, *FIELDS) if (value := parameters.get(name))},

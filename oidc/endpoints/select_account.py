@@ -29,7 +29,7 @@ async def select_account_page(
     return page(
         request,
         "select_account.html",
-        form_targets=visit.form_targets,
+        keeps_opener=True,
         client=visit.client,
         interaction=str(visit.held.id),
         cancel=cancel_path(visit.held),

@@ -18,6 +18,7 @@ from identity.cookies import SEEN, expired_session_cookie
 from identity.remembered_browser import forget_all
 from identity.session import SessionView, end, end_all
 from oidc.client import RegisteredClient, find_client
+from oidc.endpoints.onward import lead_away
 from oidc.logout import Delivery, announce, deliveries_of
 from oidc.protocol.capabilities import FRONTCHANNEL_LOGOUT
 from oidc.protocol.end_session import ReturnTo
@@ -65,7 +66,7 @@ async def conclude(
     is_done = return_to is not None and asked.is_proved and not others
     response: Response[Any]
     if return_to is not None and is_done and not has_frames:
-        response = see_other(return_to)
+        response = lead_away(request, return_to, client)
     elif session is None:
         response = page(
             request, "signed_out.html", services=[], client=client, return_to=return_to, why="not_signed_in"

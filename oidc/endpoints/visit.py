@@ -17,11 +17,11 @@ from identity.session import SessionView
 from oidc.client import RegisteredClient
 from oidc.endpoints.asked import require_still_registered
 from oidc.endpoints.authorization_response import AnyRequest, InteractionOver, refuse, unknown_client, way_to
+from oidc.endpoints.onward import AFTER_FORM
 from oidc.entrance import Agreement, Entrance, find_entrance
 from oidc.interaction import Interaction, bind, find_interaction
 from oidc.protocol.authorization import AuthorizationRequest, authorization_request_from
 from oidc.protocol.errors import ProtocolError
-from oidc.protocol.uris import origin_of
 from oidc.provider import Provider
 
 STATUS = {"completed": 409, "expired": 410, "foreign": 403}
@@ -61,11 +61,6 @@ class Visit(msgspec.Struct, frozen=True):
         """What outranks the browser's languages: the request's wish, then the account's."""
         own = self.session.locale if self.session else None
         return (*self.asked.ui_locales, *([own] if own else ()))
-
-    @property
-    def form_targets(self) -> tuple[str, ...]:
-        """Where a form on its pages may lead: browsers check `form-action` along the whole chain of redirects."""
-        return (origin_of(self.asked.redirect_uri),)
 
     def speaks_to(self, request: AnyRequest) -> "Visit":
         """Itself, having told the page frame which languages to prefer, and who is there."""
@@ -107,7 +102,7 @@ async def returned(
 ) -> Visit:
     """The visit that goes on with an interaction. Raises `InteractionOver`, or `Unanswerable` where its client is gone
     or has taken back the redirect URI."""
-    interaction, client = await _held(db, vault, provider, browser, address, now)
+    interaction, client = await _held(request, db, vault, provider, browser, address, now)
     asked = authorization_request_from(interaction.request)
     require_still_registered(asked, client)
     entrance = await find_entrance(db, vault, session_secret, client, now)
@@ -116,7 +111,13 @@ async def returned(
 
 
 async def _held(
-    db: Transaction, vault: Vault, provider: Provider, browser: Browser, address: str | None, now: datetime
+    request: AnyRequest,
+    db: Transaction,
+    vault: Vault,
+    provider: Provider,
+    browser: Browser,
+    address: str | None,
+    now: datetime,
 ) -> tuple[Interaction, RegisteredClient]:
     """The open interaction of this browser; the first browser that comes gets it."""
     interaction_id = _uuid(address)
@@ -126,6 +127,8 @@ async def _held(
     client = await provider.clients.find(db, interaction.client_id, now)
     if client is None:
         raise unknown_client(interaction.client_id)
+    # A request that was posted has shown no page before the browser comes for it the first time.
+    request.state[AFTER_FORM] = interaction.browser is not None
     if interaction.browser is None:
         # Another tab of this very browser may have been first: what counts is what the row says then.
         await bind(db, interaction.id, browser.digest, now)

@@ -140,6 +140,8 @@ class Load:
                 answer = await connection.get(target.removeprefix(f"http://localhost:{self._port}"))
                 continue
             page = expect(answer, 200).body.decode()
+            if 'data-page="onward"' in page:
+                return
             form = page[page.index("<form") : page.index("</form>")]
             fields = dict(re.findall(r'<input type="hidden" name="([^"]+)"(?: value="([^"]*)")?', form))
             fields |= (

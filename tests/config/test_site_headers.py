@@ -5,7 +5,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.testing import TestClient
 from litestar.types import ASGIApp
 
-from accounts.pages.page import see_other
+from accounts.pages.page import KEEPS_OPENER, POSTS_ELSEWHERE, see_other
 from config.site.headers import HeaderPolicy, content_security_policy, with_headers
 
 PAGE = "<!doctype html>" + "<p>The same words again and again.</p>" * 60
@@ -18,7 +18,13 @@ def a_page() -> Response[str]:
 
 @get("/interaction", sync_to_thread=False)
 def a_page_of_an_interaction(request: Request) -> Response[str]:  # type: ignore[type-arg]
-    request.state.form_targets = ("https://parks.example:8443", "com.example.app:", "https:", "https://a.example; x")
+    request.state[KEEPS_OPENER] = True
+    return Response(PAGE, media_type="text/html")
+
+
+@get("/form-post", sync_to_thread=False)
+def a_page_that_posts_to_a_service(request: Request) -> Response[str]:  # type: ignore[type-arg]
+    request.state[POSTS_ELSEWHERE] = True
     return Response(PAGE, media_type="text/html")
 
 
@@ -38,7 +44,7 @@ def a_form() -> Response[bytes]:
 
 
 def application(policy: HeaderPolicy) -> ASGIApp:
-    handlers = [a_page, a_page_of_an_interaction, some_json, may_be_kept, a_form]
+    handlers = [a_page, a_page_of_an_interaction, a_page_that_posts_to_a_service, some_json, may_be_kept, a_form]
     return with_headers(Litestar(handlers, openapi_config=None), policy)
 
 
@@ -64,24 +70,27 @@ def test_a_page_carries_all_that_protects_it(client: TestClient[ASGIApp]) -> Non
     assert "camera=()" in headers["permissions-policy"]
 
 
-def test_a_form_of_an_interaction_may_lead_to_its_relying_party_and_keeps_its_popup(
-    client: TestClient[ASGIApp],
-) -> None:
-    """R70: the redirect chain of a form is checked as a whole, and COOP would cut a popup from its opener.
-
-    A target that is no origin or custom scheme is left out: it could open the policy to everybody.
-    """
+def test_a_page_of_an_interaction_keeps_a_services_popup_and_its_forms_lead_to_us(client: TestClient[ASGIApp]) -> None:
+    """R70, R82: COOP would cut a popup from its opener; where a form goes on to is no matter of the page's policy."""
     headers = client.get("/interaction").headers
 
-    assert "form-action 'self' https://parks.example:8443 com.example.app:; " in headers["content-security-policy"]
+    assert "form-action 'self'; " in headers["content-security-policy"]
     assert headers["cross-origin-opener-policy"] == "unsafe-none"
 
 
+def test_a_page_that_posts_to_a_service_sets_no_limit_to_what_follows(client: TestClient[ASGIApp]) -> None:
+    """R82: any `form-action` would be held against the service's own redirects as well."""
+    security = client.get("/form-post").headers["content-security-policy"]
+
+    assert "form-action" not in security
+    assert "script-src 'self'" in security
+
+
 @pytest.mark.parametrize(
-    "target", ["*", "https:", "https://*", "https://a b", "https://a;script-src *", "'unsafe-inline'"]
+    "frame", ["*", "https:", "https://*", "https://a b", "https://a;script-src *", "'unsafe-inline'"]
 )
-def test_no_target_widens_the_policy(target: str) -> None:
-    assert "form-action 'self'; " in content_security_policy([target])
+def test_no_frame_widens_the_policy(frame: str) -> None:
+    assert content_security_policy([frame]) == content_security_policy()
 
 
 def test_protocol_answers_and_redirects_carry_the_cheap_subset(client: TestClient[ASGIApp]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from joserfc import jwt
 from joserfc.jwk import Key, KeySet
 from joserfc.jws import JWSRegistry
+from leading import led_to
 from party import Ear
 from simulated import SEED, Outsider, Page, Simulator
 
@@ -85,8 +86,8 @@ class Browser(Outsider):
     def end(self, response: httpx2.Response, choice: str = "allow", until: str | None = None) -> End:
         """Go on from a response."""
         for _ in range(30):
-            if response.is_redirect:
-                there = urljoin(str(response.url), response.headers["location"])
+            if led := led_to(response):
+                there = urljoin(str(response.url), led)
                 if not there.startswith(self.simulator.issuer + "/"):
                     parts = urlsplit(there)
                     return End(there, dict(parse_qsl(parts.query, keep_blank_values=True)))

@@ -44,7 +44,7 @@ async def as_far_as_codes(town: Town, browser: Citizen, **asked: Any) -> Shown:
 async def test_from_an_address_to_the_service_that_sent_the_citizen(town):
     """Journey 1: address, code, password, app, codes, and back; signed in at two factors."""
     browser = town.browser()
-    onward = Onward(service_name="Parks", form_target="https://parks.example", start="create")
+    onward = Onward(service_name="Parks", start="create")
     path = await begin_for(town, browser, onward=onward, return_to="/authorize?interaction=1")
     assert path.startswith("/register?sign_in=")
 

@@ -92,6 +92,7 @@ def test_nothing_that_was_planted_is_in_the_log_not_even_after_a_crash(tmp_path:
         citizen.post(second, code="135790")
         citizen.go(citizen.post(second, code=citizen.code()))
         answer, verifier = citizen.authorize(login_hint="canary-handle@example.org")
+        citizen.secrets.add(answer["code"])
         exchange = {"grant_type": "authorization_code", "code": answer["code"], "redirect_uri": CALLBACK}
         tokens = citizen.token(**exchange, code_verifier=verifier)
         access, hint = tokens["access_token"], tokens["id_token"]

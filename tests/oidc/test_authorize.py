@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from leading import led_to
 from sqlalchemy import func, select
 from town import FORM, ISSUER, Shown, Town, claims_of, new_town
 
@@ -418,15 +419,37 @@ async def test_pages_speak_the_language_the_service_asks_for(town: Town) -> None
     assert 'lang="fr"' in french.html
 
 
-async def test_forms_may_lead_to_the_service_and_nowhere_else(town: Town) -> None:
-    """R70: `form-action` names the origin of the redirect URI; browsers check it along the whole chain."""
+async def test_no_page_decides_where_a_service_leads_after_its_callback(town: Town) -> None:
+    """R82: forms lead to us alone, and the way to the service begins anew with a page that no form asked for."""
     parks = await town.service()
     ada, _ = await town.citizen()
 
     answer = await ada.follow(await ada.get(parks.address()))
 
-    assert "form-action 'self' https://parks.example" in answer.headers["content-security-policy"]
-    assert answer.headers.get("cross-origin-opener-policy", "unsafe-none") == "unsafe-none"
+    assert "form-action 'self';" in answer.headers["content-security-policy"]
+    assert answer.headers["cross-origin-opener-policy"] == "unsafe-none"
+    onward = await ada.follow(await ada.press(Shown(answer), "allow"))
+    address = led_to(onward)
+    assert (onward.status_code, "location" in onward.headers) == (200, False)
+    assert set(parks.answer(onward)) == {"code", "state", "iss"}
+    assert onward.headers["refresh"] == f"0; url={address}"
+    assert onward.headers["cache-control"] == "no-store"
+    assert onward.headers["referrer-policy"] == "no-referrer"
+    assert onward.headers["cross-origin-opener-policy"] == "unsafe-none"
+    assert "You are being sent to Parks." in Shown(onward).text
+
+
+async def test_a_posted_request_that_needs_no_page_is_answered_by_a_redirect(town: Town) -> None:
+    """R82: the page is for what follows a form of ours alone. A link back is no form either."""
+    parks = await town.service()
+    ada, _ = await town.citizen()
+    await parks.enter(ada)
+    posted = await ada.http.post("/authorize", content=urlencode(parks.fields()), headers=FORM)
+    assert (await ada.get(posted.headers["location"])).status_code == 303
+
+    asking = await ada.follow(await ada.get(parks.address(prompt="consent")))
+    interaction = Shown(asking).hidden["interaction"]
+    assert (await ada.get(f"/authorize/cancel?interaction={interaction}")).status_code == 303
 
 
 async def test_a_redirect_uri_that_was_taken_back_is_answered_no_more(town: Town) -> None:
