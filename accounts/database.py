@@ -1,8 +1,11 @@
 """Tables, instants, identifiers, and the one transaction of a request."""
 
+import asyncio
 import hashlib
 import json
+import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -18,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
-from accounts.errors import Refusal
+from accounts.database_fault import fault_of, said_by
+from accounts.errors import DatabaseUnavailable
 from accounts.hot_statement import HotStatements, Ran
+from accounts.outage import Outage
 
 metadata = MetaData(
     naming_convention={
@@ -91,6 +96,10 @@ def digest(secret: str | bytes) -> bytes:
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).digest()
 
 
+SILENCE = "silence"
+"""Execution option of an engine: after how many seconds without an answer PostgreSQL is hung up on. None: never."""
+
+
 @cache
 def _hot_statements(engine: AsyncEngine) -> HotStatements:
     return HotStatements(engine.dialect)
@@ -101,35 +110,95 @@ def _driver_of(connection: AsyncConnection) -> Any:
     return cast(Any, connection.sync_connection).connection.driver_connection
 
 
+@cache
+def _outage(engine: AsyncEngine) -> Outage:
+    url = engine.url
+    return Outage("database", "/".join(part for part in (url.host, url.database) if part))
+
+
+class Asking:
+    """Around everything that is asked of the database: a fault of it becomes `DatabaseUnavailable`, and a PostgreSQL
+    that says nothing for longer than `bound` seconds is hung up on. (To cancel instead would wait for its answer.)"""
+
+    __slots__ = ("_bound", "_timer", "_transaction")
+
+    def __init__(self, transaction: "Transaction", bound: float | None = None) -> None:
+        self._transaction = transaction
+        self._bound = bound
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        transaction = self._transaction
+        if transaction.failure is not None:
+            raise transaction.failure
+        if self._bound is not None and transaction.connection is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._bound, _hang_up, transaction.connection)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        outage = _outage(self._transaction.engine)
+        if error is None:
+            outage.answered()
+        elif (fault := fault_of(error)) is not None:
+            why = said_by(error)
+            outage.failed(why, away=fault == "away")
+            reason = "busy" if isinstance(error, PoolTimeout) else "database_unavailable"
+            self._transaction.failure = DatabaseUnavailable(why, reason=reason)
+            raise self._transaction.failure from error
+
+
+def _hang_up(connection: AsyncConnection) -> None:
+    """Close the conversation, not the descriptor, which the driver watches: it finds its end there."""
+    driver = _driver_of(connection)
+    if not driver.closed:
+        with socket.socket(fileno=os.dup(driver.fileno())) as line, suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+
 class Transaction:
     """The transaction of one request, begun at its first write and finished before the answer leaves.
 
     Connections are in autocommit and this class alone says BEGIN: reads before the first write are one round trip
     each, a statement run by `alone` is its own transaction, and SQLite always begins with the write lock in hand
     (a deferred transaction that turns to writing fails with "locked").
+
+    Everything it asks may raise `DatabaseUnavailable`. From then on all else raises it too, `commit` before all, so
+    that nobody who passed over it is told that something was kept, until `close`.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._connection: AsyncConnection | None = None
+        self.engine = engine
+        self.connection: AsyncConnection | None = None
+        self.failure: DatabaseUnavailable | None = None
         self._begun = False
+        self._hurry: float | None = None
         self.dialect = engine.dialect.name
+        self._bound = engine.get_execution_options().get(SILENCE) if self.dialect == "postgresql" else None
+
+    def hurry(self, seconds: float) -> None:
+        """From now on wait for a connection, and for each answer, no longer than this."""
+        self._hurry = seconds
+        self._bound = None if self._bound is None else min(self._bound, seconds)
+
+    def _asking(self) -> Asking:
+        return Asking(self, self._bound)
 
     async def _connect(self) -> AsyncConnection:
-        """The connection of this request. Raises Refusal("busy") when none becomes free in time."""
-        if self._connection is None:
-            try:
-                self._connection = await self._engine.connect()
-            except PoolTimeout as error:
-                raise Refusal("busy", status=503, retry_after=5, detail="no database connection is free") from error
-        return self._connection
+        """The connection of this request."""
+        if self.connection is None:
+            with Asking(self):
+                async with asyncio.timeout(self._hurry):
+                    self.connection = await self.engine.connect()
+        return self.connection
 
     async def _say(self, what: str) -> None:
         connection = await self._connect()
-        if self.dialect == "postgresql":
-            await _driver_of(connection).execute(what.encode())
-        else:
-            await connection.exec_driver_sql(what)
+        with self._asking():
+            if self.dialect == "postgresql":
+                await _driver_of(connection).execute(what.encode())
+            else:
+                await connection.exec_driver_sql(what)
 
     async def begin(self) -> None:
         """Begin now; needed by hand only before a locking read or raw statements."""
@@ -154,9 +223,11 @@ class Transaction:
             await self.begin()
         connection = await self._connect()
         if parameters is not None and self.dialect == "postgresql":
-            hot = _hot_statements(self._engine).of(statement, parameters.keys())
-            return await hot.run(_driver_of(connection), parameters)
-        result = await connection.execute(statement, parameters)
+            hot = _hot_statements(self.engine).of(statement, parameters.keys())
+            with self._asking():
+                return await hot.run(_driver_of(connection), parameters)
+        with self._asking():
+            result = await connection.execute(statement, parameters)
         if not isinstance(result, CursorResult):
             raise TypeError("only statements with a cursor are run here")
         if parameters is None:
@@ -182,22 +253,28 @@ class Transaction:
         """Run one writing statement as its own transaction: committed when this returns, whatever follows."""
         if self._begun:
             raise RuntimeError("a transaction is open: commit or pause before a statement that stands alone")
-        result = await (await self._connect()).execute(statement, parameters)
+        connection = await self._connect()
+        with self._asking():
+            result = await connection.execute(statement, parameters)
         if not isinstance(result, CursorResult):
             raise TypeError("only statements with a cursor are run here")
         return result
 
     async def commit(self) -> None:
         """Keep what was written."""
-        if self._begun and self._connection is not None:
+        if self.failure is not None:
+            raise self.failure
+        if self._begun and self.connection is not None:
             self._begun = False
             await self._say("COMMIT")
 
     async def rollback(self) -> None:
-        """Keep nothing of what was written since the last commit."""
-        if self._begun and self._connection is not None:
+        """Keep nothing of what was written since the last commit. A database that is away has rolled back already."""
+        if self._begun and self.connection is not None and self.failure is None:
             self._begun = False
-            await self._say("ROLLBACK")
+            # The connection may have been thrown away, because a statement was broken off.
+            with suppress(DatabaseUnavailable, DBAPIError, PendingRollbackError):
+                await self._say("ROLLBACK")
 
     async def pause(self) -> None:
         """Commit and give the connection back, so that slow work (Argon2, a fetch) holds none."""
@@ -205,10 +282,15 @@ class Transaction:
         await self.close()
 
     async def close(self) -> None:
-        """Give the connection back; what is not committed is gone."""
-        connection, self._connection, self._begun = self._connection, None, False
+        """Give the connection back; what is not committed is gone. After this it may be asked anew."""
+        connection, failure = self.connection, self.failure
+        self.connection, self.failure, self._begun = None, None, False
         if connection is not None:
-            await connection.close()
+            try:
+                if failure is not None:
+                    await connection.invalidate(failure)
+            finally:
+                await connection.close()
 
 
 class Database:
@@ -228,10 +310,7 @@ class Database:
             await db.commit()
             raise
         except BaseException:
-            # The connection itself may be gone, or was thrown away because a statement was broken off: then the
-            # database has rolled back already.
-            with suppress(DBAPIError, PendingRollbackError):
-                await db.rollback()
+            await db.rollback()
             raise
         else:
             await db.commit()

@@ -34,8 +34,24 @@ class FreshSignInRequired(Refusal):
         super().__init__("not_fresh", status=401)
 
 
-class StoreUnavailable(Refusal):
-    """The store did not answer; nothing that depends on it may pass (R75)."""
+class Unavailable(Refusal):
+    """What a request needs did not answer, and the same request may be well in a moment (R81). Nothing that depends on
+    it may pass (R75), and nothing is kept. The log says it once for all requests (accounts/outage.py)."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, status=503, detail=detail, retry_after=5)
+
+
+class StoreUnavailable(Unavailable):
+    """The store did not answer."""
 
     def __init__(self, detail: str = "") -> None:
-        super().__init__("store_unavailable", status=503, detail=detail, retry_after=5)
+        super().__init__("store_unavailable", detail)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is away, or has no room or time for us. Of a COMMIT that ended so nobody knows whether it was
+    carried out: what is done once is spent then, or it is not and can be done once."""
+
+    def __init__(self, detail: str = "", *, reason: str = "database_unavailable") -> None:
+        super().__init__(reason, detail)

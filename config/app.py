@@ -10,7 +10,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 import identity.pages
-from accounts.errors import CRASHED, FreshSignInRequired, Refusal, SignInRequired
+from accounts.errors import CRASHED, FreshSignInRequired, Refusal, SignInRequired, Unavailable
 from accounts.pages import history, home, profile
 from accounts.pages.page import N_, see_other
 from config.browser import Browsers, sender_of
@@ -19,6 +19,7 @@ from config.house import TEMPLATE_FOLDERS, House
 from config.kept_form import KEPT, keeping
 from config.logging import logger
 from config.site import pages as site_pages
+from config.site.again import keep_for_again
 from config.site.errors import error_page
 from config.site.frame import Frame, Link, template_config
 from config.site.headers import HeaderPolicy, with_headers
@@ -157,7 +158,7 @@ def create_routes(house: House) -> Litestar:
         guards=[browsers.verify_form],
         before_request=browsers.remember,
         before_send=[browsers.send_cookie, *sender_of(states)],
-        after_exception=[keeping(house, browsers)],
+        after_exception=[keeping(house, browsers), keep_for_again],
         template_config=template_config(frame, TEMPLATE_FOLDERS),
         request_max_body_size=MAX_BODY,
         openapi_config=None,
@@ -189,7 +190,8 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
         return see_other(f"/sign-in?return_to={quote(here, safe='')}{fresh}")
     # The route, not the address: some addresses hold a secret (R66).
     route = request.scope.get("path_template", "")
-    log.info("refused", reason=refusal.reason, detail=refusal.detail, path=route, method=request.method)
+    if not isinstance(refusal, Unavailable):  # of that the log has said enough
+        log.info("refused", reason=refusal.reason, detail=refusal.detail, path=route, method=request.method)
     return error_page(request, refusal.status, reason=refusal.reason, retry_after=refusal.retry_after)
 
 

@@ -71,7 +71,13 @@ class House:
     async def open(settings: Settings, clock: Clock, transport: Transport | None = None) -> "House":
         """Read keys, open database and store. Raises `SettingsError`."""
         vault = Vault(read_keys(Path(settings.keys.directory)))
-        engine = open_engine(settings.database.url, settings.database.pool_size, durable=not settings.is_throwaway)
+        chosen = settings.database
+        engine = open_engine(
+            chosen.url,
+            chosen.pool_size,
+            durable=not settings.is_throwaway,
+            statement_timeout=chosen.statement_timeout,
+        )
         # In a throw-away service nothing was issued before it began: whatever is offered may be new.
         born_at = clock.now() - timedelta(days=1) if settings.is_throwaway else clock.now()
         return House(

@@ -6,11 +6,13 @@ import msgspec
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the truth is kept: `sqlite:///FILE` or `postgresql://user@host/name`; and how many connections a process
-    holds at most."""
+    """Where the truth is kept: `sqlite:///FILE` or `postgresql://user@host/name`; how many connections a process
+    holds at most; and after how many seconds a statement is broken off (`statement_timeout`, waiting for locks
+    included), so that whoever waits is told to come back."""
 
     url: str = "sqlite+aiosqlite:///identity.sqlite"
     pool_size: int = 10
+    statement_timeout: float = 10
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -248,6 +248,8 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("throttle.proof_bits: from 0 (never) to 20; beyond that a telephone works for minutes")
     if not settings.database.url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
         problems.append("database.url: sqlite+aiosqlite:///FILE or postgresql+psycopg://user@host/name")
+    if not 0.1 <= settings.database.statement_timeout <= 60:
+        problems.append("database.statement_timeout: from 0.1 to 60 seconds")
     if not settings.store.url.startswith(("redis://", "rediss://", "unix://")) and settings.store.url != "memory://":
         problems.append("store.url: memory:// or redis://host:port/number")
     if settings.store.url == "memory://" and settings.listen.workers > 1:

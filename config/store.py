@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -13,6 +14,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
 from accounts.errors import StoreUnavailable
+from accounts.outage import Outage
 from accounts.store import Store
 
 BOUND = 0.25
@@ -103,8 +105,9 @@ class Turns:
     """Lets a few calls out at a time. To wait for a turn is not to wait for Redis: while it answers, nobody is turned
     away; once it has been silent for as long as somebody waits and for the bound, they need not try themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, outage: Outage) -> None:
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._outage = outage
         self._answered_at = 0.0
 
     @asynccontextmanager
@@ -118,8 +121,10 @@ class Turns:
             try:
                 yield
             except RedisError as error:
+                self._outage.failed(type(error).__name__)
                 raise StoreUnavailable(type(error).__name__) from error
             self._answered_at = clock()
+            self._outage.answered()
 
 
 class RedisStore:
@@ -137,7 +142,8 @@ class RedisStore:
             max_connections=AT_ONCE,
         )
         self._redis: Redis = Redis.from_pool(pool)
-        self._turns = Turns()
+        parts = urlsplit(url)
+        self._turns = Turns(Outage("store", f"{parts.hostname or ''}{parts.path}"))
         self._prefix = prefix
         self._born = prefix + "{once}born"
         self._first_use = self._redis.register_script(_FIRST_USE)

@@ -3,19 +3,17 @@
 Not a generator dependency: Litestar forgets those when a later dependency raises, and with each the connection.
 """
 
+from typing import Any
+
+from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 from accounts.database import Database, Transaction
 from accounts.errors import CRASHED
-from config.logging import logger
-from config.site.errors import LAST_RESORT
 
 OPEN = "transaction"
 """Key of the request's state: the transaction, once asked for."""
-
-log = logger("transactions")
 
 
 def transaction_of(state: dict[str, object], database: Database) -> Transaction:
@@ -28,7 +26,7 @@ def transaction_of(state: dict[str, object], database: Database) -> Transaction:
 
 def with_transactions(app: ASGIApp) -> ASGIApp:
     """The application whose answers leave only after their transaction is committed, or after a crash rolled back.
-    A commit that fails becomes a 500: nobody is told of what was not kept."""
+    Where a commit fails, what the route says of that exception is its answer: nobody is told of what was not kept."""
 
     async def finishing(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -41,11 +39,10 @@ def with_transactions(app: ASGIApp) -> ASGIApp:
             nonlocal failed
             if message["type"] == "http.response.start":
                 try:
-                    await _finish(state)
-                except Exception:
-                    log.exception("commit_failed", path=scope.get("path_template", ""))
+                    await _finish(state, message["status"])
+                except Exception as error:
                     failed = True
-                    await _sorry(send)
+                    await _answer_failure(scope, receive, send, error)
             if not failed:
                 await send(message)
 
@@ -59,21 +56,23 @@ def with_transactions(app: ASGIApp) -> ASGIApp:
     return finishing
 
 
-async def _finish(state: dict[str, object]) -> None:
+async def _finish(state: dict[str, object], status: int) -> None:
     transaction = state.pop(OPEN, None)
     if isinstance(transaction, Transaction):
+        # An answer that says itself that the database is away keeps nothing, and needs no other answer.
+        is_told = transaction.failure is not None and status >= 500
         try:
-            await (transaction.rollback() if state.get(CRASHED) else transaction.commit())
+            await (transaction.rollback() if is_told or state.get(CRASHED) else transaction.commit())
         finally:
             await transaction.close()
 
 
-async def _sorry(send: Send) -> None:
-    start: HTTPResponseStartEvent = {
-        "type": "http.response.start",
-        "status": 500,
-        "headers": [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")],
-    }
-    body: HTTPResponseBodyEvent = {"type": "http.response.body", "body": LAST_RESORT, "more_body": False}
-    await send(start)
-    await send(body)
+async def _answer_failure(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
+    """As the route answers an exception; Litestar's own way there is over once an answer has begun."""
+    app = scope["litestar_app"]
+    for hook in app.after_exception:
+        await hook(error, scope)
+    answers = {**app.exception_handlers, **scope["route_handler"].resolve_exception_handlers()}
+    answer = next(answers[kind] for kind in type(error).__mro__ if kind in answers)
+    request = Request[Any, Any, Any](scope, receive, send)
+    await answer(request, error).to_asgi_response(app=None, request=request)(scope, receive, send)

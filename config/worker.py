@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from accounts.database import Database
+from accounts.errors import DatabaseUnavailable
 from accounts.outbox import Leased, finish, lease, postpone
 from accounts.vault import Vault
 from config.clock import Clock
@@ -52,8 +53,9 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 leased = await self.step()
+            except DatabaseUnavailable:
+                leased = 0  # nothing is lost, the rows wait
             except Exception:
-                # The database is away: nothing is lost, the rows wait.
                 log.exception("outbox_unreachable")
                 leased = 0
             self._sweep_when_due()
@@ -104,6 +106,8 @@ class Worker:
                 log.warning("outbox_failed", kind=work.kind, id=str(work.id), attempt=work.attempt, error=failure)
         try:
             await self._write_down(work, failure)
+        except DatabaseUnavailable:
+            log.warning("outbox_outcome_lost", kind=work.kind, id=str(work.id))  # as below
         except Exception:
             # The lease runs out, and it is done again: handlers are made for that.
             log.exception("outbox_outcome_lost", kind=work.kind, id=str(work.id))

@@ -1,7 +1,7 @@
 """The key ring: our keys as a process keeps them, made once from the table and again when it has changed."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any
@@ -11,13 +11,17 @@ from joserfc.jwk import Key
 from sqlalchemy import select
 
 from accounts.database import Transaction
-from oidc.document import document_of
+from accounts.errors import DatabaseUnavailable
+from oidc.document import Document, document_of
 from oidc.key_holder import KeyHolder
+from oidc.key_schedule import ANNOUNCED
 from oidc.protocol.keys import MAX_KEYS, read_key_set
 from oidc.revision import Revisions
 from oidc.signer import Signer
 from oidc.signing_keys import SigningKey
 
+PUBLISHED_WITHIN = 1.0
+"""Seconds after which who asks for our keys gets those we know: a database may also be silent."""
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -79,14 +83,31 @@ class KeyRing:
         self._revisions = revisions
         self._seen = -1
         self._stale_at = _EVER
+        self._known_at = datetime.min.replace(tzinfo=UTC)
+        self._rows: Sequence[Any] = ()
         self._keys: Keys | None = None
+
+    async def published(self, db: Transaction, now: datetime) -> Document:
+        """The key set. While the database is away what this process knew of it, for as long as no key can sign that is
+        not in it: that long before it signs each is announced. Raises `DatabaseUnavailable` after that."""
+        db.hurry(PUBLISHED_WITHIN)
+        try:
+            return (await self.current(db, now)).jwks
+        except DatabaseUnavailable:
+            if self._keys is None or not now - self._known_at < ANNOUNCED:
+                raise
+            await db.close()
+            if now >= self._stale_at:
+                self._keys, self._stale_at = self._made(self._rows, now), _next_change(self._rows, now)
+            return self._keys.jwks
 
     async def current(self, db: Transaction, now: datetime) -> Keys:
         """The keys as of now."""
         number = await self._revisions.number(db, "signing_key", now)
         if self._keys is None or number != self._seen or now >= self._stale_at:
-            rows = await db.all(self._STATEMENT)
+            self._rows = rows = await db.all(self._STATEMENT)
             self._keys, self._stale_at, self._seen = self._made(rows, now), _next_change(rows, now), number
+        self._known_at = now
         return self._keys
 
     def _made(self, rows: Any, now: datetime) -> Keys:

@@ -65,6 +65,8 @@ def _explained(error: Exception) -> str | None:
                 return f"{error}; choose another one, or end that program"
             case "sqlalchemy.exc.OperationalError" | "sqlalchemy.exc.ProgrammingError":
                 return _database_problem(_first_line(getattr(error, "orig", error)))
+            case "accounts.errors.DatabaseUnavailable":
+                return _database_problem(getattr(error, "detail", ""))
             case "alembic.util.exc.CommandError":
                 return f"the database cannot be brought up to date ({error}); was it made by a newer release?"
             case "accounts.errors.StoreUnavailable" | "redis.exceptions.RedisError":

@@ -91,6 +91,7 @@ async def _database(settings: "Settings") -> AsyncIterator[Finding]:
     from sqlalchemy import make_url, text
     from sqlalchemy.exc import SQLAlchemyError
 
+    from accounts.errors import DatabaseUnavailable
     from config.database import open_engine
     from config.schema import pending
 
@@ -111,8 +112,9 @@ async def _database(settings: "Settings") -> AsyncIterator[Finding]:
             return
         yield ("tables", "up to date", True)
         yield await _signing_keys(engine, settings.keys)
-    except (SQLAlchemyError, TimeoutError, OSError) as error:
-        cause = str(getattr(error, "orig", None) or error or "no answer").strip().splitlines()
+    except (SQLAlchemyError, DatabaseUnavailable, TimeoutError, OSError) as error:
+        said = getattr(error, "orig", None) or getattr(error, "detail", "") or error
+        cause = str(said or "no answer").strip().splitlines()
         yield ("database", f"{name}: does not answer ({(cause or ['no answer'])[0]}); check database.url", False)
     finally:
         await engine.dispose()

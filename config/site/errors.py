@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.response import Template
 from litestar.response.base import ASGIResponse
 
+from config.site.again import AGAIN
 from config.site.explanations import Explanation, explanation_of
 from config.site.frame import SiteEngine, language_of
 from config.site.languages import say
@@ -30,10 +31,11 @@ def error_page(
 ) -> Response[Any]:
     """The page for a refusal (`reason` is its key) or a status; `application/problem+json` for who wants JSON.
 
-    `retry_after` in seconds. From 500 on, a reference stands on the page and, with `error`, in the log.
+    `retry_after` in seconds. From 500 on, a reference stands on the page and, with `error`, in the log; not for 503,
+    of which the log says once for all requests what is away, and which can be sent again from its page.
     """
     reference = ""
-    if status >= 500:
+    if status >= 500 and status != 503:
         reference = f"{secrets.randbelow(10**8):08d}"
         log.error("error_page", status=status, reason=reason, reference=reference, exc_info=error)
     sent = dict(headers or {})
@@ -52,6 +54,7 @@ def error_page(
             "reference": reference,
             "reason": reason,
             "may_sign_in": status == 401,
+            "again": request.state.get(AGAIN) if status == 503 else None,
         },
         status_code=status,
         headers=sent,

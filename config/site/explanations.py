@@ -109,6 +109,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     ),
     "too_many_attempts": BY_STATUS[429],
     "store_unavailable": BY_STATUS[503],
+    "database_unavailable": BY_STATUS[503],
 }
 
 

@@ -36,8 +36,7 @@ async def jwks(
     provider: NamedDependency[Provider],
 ) -> Response[bytes]:
     """The next, the current and the lately retired keys."""
-    keys = await provider.keys.current(db, now)
-    return cached(request, keys.jwks, KEYS_SECONDS)
+    return cached(request, await provider.keys.published(db, now), KEYS_SECONDS)
 
 
 def cached(request: Request[Any, Any, Any], document: Document, seconds: int) -> Response[bytes]:

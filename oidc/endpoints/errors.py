@@ -8,7 +8,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from accounts.errors import CRASHED, Refusal
+from accounts.errors import CRASHED, Refusal, Unavailable
 from oidc.endpoints.cors import ANYONE
 from oidc.protocol.errors import (
     INVALID_CLIENT,
@@ -61,7 +61,10 @@ def protocol_error_of(error: Exception) -> ProtocolError:
 
 
 def note(request: AnyRequest, error: Exception, known: ProtocolError) -> None:
-    """The log's line: who is known to have asked, the code and the detail; nothing that was sent."""
+    """The log's line: who is known to have asked, the code and the detail; nothing that was sent. What is away is not
+    the request's affair and was said already, once for all (accounts/outage.py)."""
+    if isinstance(error, Unavailable):
+        return
     said = {
         "path": request.url.path,
         "client": request.state.get(CLIENT),

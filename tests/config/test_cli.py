@@ -246,6 +246,18 @@ def test_doctor_says_what_is_wrong(empty: dict[str, str], identity: Run, changes
     assert done.exception is None or isinstance(done.exception, SystemExit)
 
 
+@pytest.mark.parametrize("command", [("serve",), ("migrate",), ("client", "list"), ("keys", "list")], ids=" ".join)
+def test_a_database_that_is_away_is_told_in_one_line(empty: dict[str, str], command: tuple[str, ...]) -> None:
+    """R81: which setting, what the database says; no traceback, and no password of it."""
+    done = runner({**empty, "IDENTITY_DATABASE__URL": "postgresql://u:secret@127.0.0.1:1/n"})(*command)
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("identity: database.url: the database does not answer (")
+    assert len([line for line in done.stderr.splitlines() if not line.startswith("{")]) == 1
+    assert "secret" not in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
 def test_a_setting_can_be_given_on_the_command_line(identity: Run) -> None:
     done = identity("doctor", "--setting", "session.idle=0")
 
