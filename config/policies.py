@@ -45,6 +45,7 @@ from oidc.protocol.capabilities import (
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
     STANDARD_SCOPES,
+    UNSIGNED_JAR,
     Capabilities,
 )
 from oidc.protocol.client_metadata import (
@@ -182,6 +183,7 @@ def provider_of(settings: Settings, vault: Vault, holder: KeyHolder) -> Provider
             features=FEATURES
             | ({MTLS} if mutual_tls else set())
             | ({RESOURCES} if settings.resource else set())
+            | ({UNSIGNED_JAR} if settings.request_object.allow_unsigned else set())
             | ({FRONTCHANNEL_LOGOUT} if settings.logout.front_channel else set())
             | ({SESSION_MANAGEMENT} if settings.logout.session_management else set()),
             encryption_algorithms=ENCRYPTION_ALGORITHMS,

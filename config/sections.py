@@ -174,6 +174,13 @@ class DpopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_nonce: bool = False
 
 
+class RequestObjectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether request objects may come unsigned (`alg: none`, OpenID Connect Core section 6.1). Only the OpenID
+    certification of older profiles asks for it; no service needs it."""
+
+    allow_unsigned: bool = False
+
+
 class CibaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Requests that one service may put to one person in ten minutes."""
 

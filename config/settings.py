@@ -28,6 +28,7 @@ from config.sections import (
     ProxySettings,
     RecoverySettings,
     RegistrationSettings,
+    RequestObjectSettings,
     SessionSettings,
     SiteSettings,
     SmsSettings,
@@ -75,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     logout: LogoutSettings = LogoutSettings()
     dpop: DpopSettings = DpopSettings()
     ciba: CibaSettings = CibaSettings()
+    request_object: RequestObjectSettings = RequestObjectSettings()
     mutual_tls: MutualTlsSettings = MutualTlsSettings()
     resource: tuple[Resource, ...] = ()
     """`[[resource]]`: the APIs that access tokens are given for (oidc/resource.py)."""

@@ -36,12 +36,14 @@ async def authenticate(
     of the connection.
     Comes before the request's first write: it may fetch the client's keys, and then gives the connection back.
     """
-    client = await provider.clients.find(db, credentials.client_id, now)
+    client = None
+    for client_id in credentials.client_ids:
+        client = client or await provider.clients.find(db, client_id, now)
     if client is None:
         raise ProtocolError(INVALID_CLIENT, "The client is not known.")
     require_registered_method(credentials, client)
-    if credentials.secret is not None:
-        _verify_secret(client, credentials.secret)
+    if credentials.secrets:
+        _verify_secret(client, credentials.secrets)
     elif credentials.assertion is not None:
         await _verify_assertion(db, store, provider, client, credentials.assertion, now, endpoints)
     elif not client.metadata.is_public:
@@ -69,10 +71,12 @@ async def _verify_certificate(
         ) from error
 
 
-def _verify_secret(client: RegisteredClient, secret: str) -> None:
-    """A secret of high entropy needs no slow hash: SHA-256 costs a thief as much as guessing does."""
+def _verify_secret(client: RegisteredClient, secrets: Sequence[str]) -> None:
+    """One of the readings has to be it. A secret of high entropy needs no slow hash: SHA-256 costs a thief as much as
+    guessing does."""
     # `b""` is no digest: a client without a stored secret is compared like any other and never matches.
-    if not hmac.compare_digest(client.secret_digest or b"", digest(secret)):
+    fits = [hmac.compare_digest(client.secret_digest or b"", digest(secret)) for secret in secrets]
+    if not any(fits):
         raise ProtocolError(INVALID_CLIENT, "The client secret is wrong.")
 
 

@@ -17,6 +17,7 @@ from oidc.protocol.jwt import (
     require_instant,
     require_jti,
     require_lifetime,
+    told,
     verify_jwt,
 )
 from oidc.protocol.profile import algorithms_for, rules_of
@@ -84,11 +85,11 @@ def verify_client_assertion(
 
 
 def require_audience(audience: object, client: Client, issuer: str, endpoints: Sequence[str]) -> None:
-    """FAPI 2.0 section 5.3.2.1: our issuer as one string. Elsewhere libraries send endpoints, and lists of one."""
-    if rules_of(client).issuer_is_the_audience:
-        accepted = audience == issuer
-    else:
-        one = audience[0] if isinstance(audience, list) and len(audience) == 1 else audience
-        accepted = isinstance(one, str) and one in {issuer, *endpoints}
-    if not accepted:
-        raise ProtocolError(INVALID_CLIENT, "The aud of the client assertion must be our issuer.")
+    """FAPI 2.0 section 5.3.2.1: our issuer as one string. Elsewhere libraries send endpoints, and lists: a list does
+    where every member is ours, because then nobody else can use the assertion (RFC 7523 section 3)."""
+    ours = (issuer,) if rules_of(client).issuer_is_the_audience else tuple(dict.fromkeys((issuer, *endpoints)))
+    named = audience if isinstance(audience, list) and not rules_of(client).issuer_is_the_audience else [audience]
+    if not named or (client.is_fapi and len(named) > 1) or not all(name in ours for name in named):
+        raise ProtocolError(
+            INVALID_CLIENT, f"The aud of the client assertion is {told(audience)}; it must be {' or '.join(ours)}."
+        )

@@ -15,6 +15,7 @@ from oidc.protocol.capabilities import (
     PAR,
     PROFILES,
     STANDARD,
+    UNSIGNED_JAR,
     Capabilities,
 )
 from oidc.protocol.client_metadata import (
@@ -132,7 +133,10 @@ def choices_are_known(metadata: ClientMetadata, capabilities: Capabilities) -> P
         ("authorization_signed_response_alg", capabilities.signing_algorithms),
         ("introspection_signed_response_alg", capabilities.signing_algorithms),
         # "none" is a client saying that it sends unsigned request objects (OpenID Connect Registration section 2).
-        ("request_object_signing_alg", (*capabilities.request_object_algorithms, "none")),
+        (
+            "request_object_signing_alg",
+            (*capabilities.request_object_algorithms, *(["none"] if capabilities.has(UNSIGNED_JAR) else [])),
+        ),
         ("backchannel_authentication_request_signing_alg", capabilities.request_object_algorithms),
     )
     for field, allowed in choices:

@@ -75,8 +75,9 @@ class ProtocolError(Exception):
     """A refusal in a protocol's own words.
 
     `code` is one of the codes above. `description` goes on the wire, in the characters RFC 6749 section 5.2 allows
-    (others become "?"); it never holds a secret, nor a value the caller sent. `detail` is for the log alone.
-    `status` is the HTTP status where the answer is not a redirect; without it the table above decides.
+    (others become "?"). It never holds a secret; of what the caller sent it repeats at most what names no person and
+    proves nothing (an audience). `detail` is for the log alone. `status` is the HTTP status where the answer is not a
+    redirect; without it the table above decides.
     """
 
     def __init__(self, code: str, description: str, *, detail: str = "", status: int | None = None) -> None:

@@ -21,6 +21,8 @@ SKEW = timedelta(seconds=10)
 SEGMENT = re.compile(r"[A-Za-z0-9_-]*")
 # Header members that point to keys elsewhere, change how the content is read, or that a verifier must understand.
 REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u", "x5c", "zip", "b64", "enc")
+MAX_TOLD = 300
+"""Characters of a wrong audience that a refusal repeats."""
 MAX_TRIED_KEYS = 4
 
 
@@ -142,7 +144,9 @@ def read_instant(claims: Mapping[str, Any], name: str, kind: JwtKind) -> float |
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
-        raise ProtocolError(kind.error, f"The {name} of the {kind.name} is no time.")
+        raise ProtocolError(
+            kind.error, f"The {name} of the {kind.name} is no time in seconds since 1970 (milliseconds are not read)."
+        )
     return float(value)
 
 
@@ -185,3 +189,8 @@ def require_jti(claims: Mapping[str, Any], kind: JwtKind) -> str:
     if not isinstance(jti, str) or not 1 <= len(jti) <= 512:
         raise ProtocolError(kind.error, f"The {kind.name} has no jti of at most 512 characters.")
     return jti
+
+
+def told(audience: object) -> str:
+    """An `aud` as a refusal repeats it: it names services, and who sees the refusal is who wrote it."""
+    return "missing" if audience is None else msgspec.json.encode(audience).decode().replace('"', "'")[:MAX_TOLD]

@@ -16,6 +16,7 @@ from oidc.protocol.capabilities import (
     PAR,
     SIGNED_INTROSPECTION,
     SIGNED_USERINFO,
+    UNSIGNED_JAR,
     Capabilities,
 )
 from oidc.protocol.claims import SCOPE_CLAIMS
@@ -90,6 +91,7 @@ SIGN_IN_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", 
 def features(capabilities: Capabilities) -> dict[str, dict[str, Any]]:
     """The members that each feature brings, by the feature."""
     requests, signing = list(capabilities.request_object_algorithms), list(capabilities.signing_algorithms)
+    unsigned = ["none"] if capabilities.has(UNSIGNED_JAR) else []
     algorithms, contents = list(capabilities.encryption_algorithms), list(capabilities.content_encryption_algorithms)
     return {
         BACKCHANNEL_LOGOUT: {"backchannel_logout_supported": True, "backchannel_logout_session_supported": True},
@@ -97,7 +99,7 @@ def features(capabilities: Capabilities) -> dict[str, dict[str, Any]]:
         PAR: {"require_pushed_authorization_requests": False},
         JAR: {
             "require_request_uri_registration": True,
-            "request_object_signing_alg_values_supported": [*requests, "none"],
+            "request_object_signing_alg_values_supported": requests + unsigned,
             "require_signed_request_object": False,
         },
         JARM: {"authorization_signing_alg_values_supported": signing},

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from joserfc.jwk import Key
 
-from oidc.protocol.capabilities import Capabilities
+from oidc.protocol.capabilities import UNSIGNED_JAR, Capabilities
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, INVALID_REQUEST_OBJECT, INVALID_REQUEST_URI, ProtocolError
 from oidc.protocol.jwt import (
@@ -19,6 +19,7 @@ from oidc.protocol.jwt import (
     require_current,
     require_header,
     require_lifetime,
+    told,
     verify_jwt,
 )
 from oidc.protocol.parameters import MAX_FIELDS, MAX_NAME, Parameters, require_plain_characters
@@ -60,7 +61,7 @@ def resolve_request_object(
         return ResolvedRequest(parameters, signed=False)
     if parse_jwt(token, KIND).header.get("alg") == UNSIGNED:
         require_signed(client, signed=False)
-        return ResolvedRequest(beside(parameters, read_unsigned(token, client)), signed=False)
+        return ResolvedRequest(beside(parameters, read_unsigned(token, client, capabilities)), signed=False)
     claims = verify_request_object(token, client, keys, capabilities, now)
     return ResolvedRequest(parameters_in(claims, client.client_id), signed=True)
 
@@ -115,11 +116,14 @@ def require_audience(audience: object, issuer: str, *, required: bool, error: st
     """RFC 9101 section 5.2.1: our issuer, alone or among others."""
     audiences = audience if isinstance(audience, list) else [audience] if audience is not None else []
     if issuer not in audiences and (required or audiences):
-        raise ProtocolError(error, "The aud of the request object must be our issuer.")
+        raise ProtocolError(error, f"The aud of the request object is {told(audience)}; it must be {issuer}.")
 
 
-def read_unsigned(token: str, client: Client) -> Parameters:
-    """OpenID Connect Core section 6.1: allowed to a client that did not register to sign."""
+def read_unsigned(token: str, client: Client, capabilities: Capabilities) -> Parameters:
+    """OpenID Connect Core section 6.1: allowed to a client that did not register to sign, where the deployment allows
+    it at all. A browser could be sent here with one that anybody wrote (RFC 9101 section 4 wants every one signed)."""
+    if not capabilities.has(UNSIGNED_JAR):
+        raise ProtocolError(INVALID_REQUEST_OBJECT, "Request objects that are not signed (alg none) are not accepted.")
     if client.metadata.request_object_signing_alg not in {None, UNSIGNED}:
         raise ProtocolError(INVALID_REQUEST_OBJECT, "The request object is not signed.")
     jwt = parse_jwt(token, KIND)

@@ -1,6 +1,5 @@
 """Token requests: who is asking, for what grant type (RFC 6749 sections 2.3, 3.2, 4.1.3 and 6)."""
 
-import binascii
 import re
 from base64 import b64decode
 from collections.abc import Iterable
@@ -27,6 +26,9 @@ BASIC = re.compile(r"basic +([A-Za-z0-9+/=]{1,4096})", re.IGNORECASE)
 class ClientCredentials(msgspec.Struct, frozen=True):
     """How a client presented itself; nothing of it is proved yet.
 
+    `client_id` and `secret` are what the Basic header says once the form encoding is undone. Many libraries never
+    encode, so `raw_client_id` and `raw_secret` are what stands there, where that is something else.
+
     `method` is `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or `none` where it gave its name alone
     (a public client, or one that a certificate speaks for).
     """
@@ -35,6 +37,18 @@ class ClientCredentials(msgspec.Struct, frozen=True):
     method: str
     secret: str | None = None
     assertion: str | None = None
+    raw_client_id: str | None = None
+    raw_secret: str | None = None
+
+    @property
+    def client_ids(self) -> tuple[str, ...]:
+        """Who it may be. A later one counts only where no client has an earlier one."""
+        return tuple(name for name in (self.client_id, self.raw_client_id) if name is not None)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What it may have shown as its secret: empty where it shows none."""
+        return tuple(secret for secret in (self.secret, self.raw_secret) if secret is not None)
 
 
 class TokenRequest(msgspec.Struct, frozen=True):
@@ -85,25 +99,47 @@ def read_client_credentials(parameters: Parameters, authorization: str | None) -
         if client_id is None:
             raise ProtocolError(INVALID_CLIENT, "The client does not authenticate.")
         credentials = ClientCredentials(client_id, SECRET_POST if secret else NO_AUTHENTICATION, secret)
-    if parameters.get("client_id") not in {None, credentials.client_id}:
+    named = parameters.get("client_id")
+    if named is None:
+        return credentials
+    if named not in credentials.client_ids:
         raise ProtocolError(INVALID_CLIENT, "The client_id is not the one that authenticates.")
-    return credentials
+    return msgspec.structs.replace(credentials, client_id=named, raw_client_id=None)
 
 
 def read_basic(header: str) -> ClientCredentials:
-    """RFC 6749 section 2.3.1: both parts are form-encoded before they are joined."""
+    """RFC 6749 section 2.3.1: both parts are form-encoded before they are joined. Many libraries leave that out, so
+    each part may be meant as it stands. An empty password is none: the client gives its name alone."""
     refused = ProtocolError(INVALID_CLIENT, "The Authorization header is not valid.")
     match = BASIC.fullmatch(header.strip())
     if match is None:
         raise refused
     try:
-        raw_id, _, raw_secret = b64decode(match[1], validate=True).partition(b":")
-        client_id, secret = decode_text(raw_id), decode_text(raw_secret)
-    except (binascii.Error, ProtocolError) as error:
+        name, colon, password = b64decode(match[1], validate=True).decode().partition(":")
+    except ValueError as error:
         raise refused from error
-    if not client_id or not secret:
+    if not name or not colon:
         raise refused
-    return ClientCredentials(client_id, SECRET_BASIC, secret)
+    client_id, *raw_id = readings(name)
+    if not password:
+        return ClientCredentials(client_id, NO_AUTHENTICATION, raw_client_id=next(iter(raw_id), None))
+    secret, *raw_secret = readings(password)
+    return ClientCredentials(
+        client_id,
+        SECRET_BASIC,
+        secret,
+        raw_client_id=next(iter(raw_id), None),
+        raw_secret=next(iter(raw_secret), None),
+    )
+
+
+def readings(text: str) -> tuple[str, ...]:
+    """What a part of the Basic header may mean, each once: the form encoding undone where it is one, and as it is."""
+    try:
+        decoded = decode_text(text.encode())
+    except ProtocolError:
+        return (text,)
+    return tuple(dict.fromkeys((decoded, text)))
 
 
 def read_assertion(parameters: Parameters) -> ClientCredentials:
@@ -115,10 +151,14 @@ def read_assertion(parameters: Parameters) -> ClientCredentials:
 
 
 def require_registered_method(credentials: ClientCredentials, client: Client) -> None:
-    """OpenID Connect Registration section 2: a client authenticates as it registered, and in no weaker way."""
+    """OpenID Connect Registration section 2: a client authenticates as it registered, and in no weaker way.
+
+    The header and the body are one way: the same secret proves the same, and libraries choose by themselves.
+    """
     registered = client.metadata.token_endpoint_auth_method
     by_name = credentials.method == NO_AUTHENTICATION and registered in {TLS_CLIENT_AUTH, SELF_SIGNED_TLS}
-    if credentials.method != registered and not by_name:
+    by_secret = {credentials.method, registered} <= {SECRET_BASIC, SECRET_POST} and not client.is_fapi
+    if credentials.method != registered and not by_name and not by_secret:
         raise ProtocolError(INVALID_CLIENT, "The client is not registered for this way to authenticate.")
 
 

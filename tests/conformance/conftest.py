@@ -22,6 +22,7 @@ SETTINGS = {
     "ciba.per_person": "100000",
     "proxy.trusted": "127.0.0.0/8",
     "mutual_tls.enabled": "true",
+    "request_object.allow_unsigned": "true",
 }
 
 

@@ -1,5 +1,6 @@
-"""Client authentication at the token endpoint: each method, as it was registered and in no other way (R6, R12)."""
+"""Client authentication at the token endpoint: each method, as it was registered and in no weaker way (R6, R12)."""
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -34,16 +35,53 @@ def error(answer: httpx2.Response) -> tuple[int, str]:
 PASSED, REFUSED = (400, "invalid_grant"), (401, "invalid_client")
 
 
-async def test_a_secret_comes_as_it_was_registered(box: Box) -> None:
-    """OpenID Connect Registration section 2: `client_secret_basic` is not `client_secret_post`."""
+async def test_a_secret_comes_in_the_header_or_in_the_body(box: Box) -> None:
+    """RFC 6749 section 2.3.1: whichever it was registered for; libraries choose by themselves."""
     await box.register("parks")
     await box.register("taxes", token_endpoint_auth_method="client_secret_post")
-    in_body = {"client_id": "taxes", "client_secret": SECRET}
+    for name in ("parks", "taxes"):
+        assert error(await offer(box, basic(name, SECRET))) == PASSED
+        assert error(await offer(box, client_id=name, client_secret=SECRET)) == PASSED
+        both = await offer(box, basic(name, SECRET), client_id=name, client_secret=SECRET)
+        assert error(both) == (400, "invalid_request")
 
-    assert error(await offer(box, basic("parks", SECRET))) == PASSED
-    assert error(await offer(box, client_id="parks", client_secret=SECRET)) == REFUSED
-    assert error(await offer(box, **in_body)) == PASSED
-    assert error(await offer(box, basic("taxes", SECRET))) == REFUSED
+
+def raw_basic(client_id: str, secret: str) -> dict[str, str]:
+    """As many libraries write it: nothing encoded."""
+    return {"authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
+
+
+@pytest.mark.parametrize("secret", ["it-is-50%-of-a-long-secret-of-theirs", "one+two%20three/four=five-and-some-more"])
+async def test_a_basic_secret_passes_encoded_or_raw(box: Box, secret: str) -> None:
+    """RFC 6749 section 2.3.1, and what Authlib and many others send instead."""
+    await box.register("parks", secret=secret)
+
+    assert error(await offer(box, basic("parks", secret))) == PASSED
+    assert error(await offer(box, raw_basic("parks", secret))) == PASSED
+    assert error(await offer(box, raw_basic("parks", secret + "+"))) == REFUSED
+
+
+async def test_a_raw_client_id_never_passes_for_another_client(box: Box) -> None:
+    """One client is looked up by one name; the encoded reading comes first, and a second never helps its secret."""
+    back = {"redirect_uris": ["https://parks.example/callback"]}
+    await box.register("parks+ids", secret="a-secret-of-the-one-with-a-plus-in-its-name", **back)
+    assert error(await offer(box, raw_basic("parks+ids", "a-secret-of-the-one-with-a-plus-in-its-name"))) == PASSED
+
+    await box.register("parks ids", secret="a-secret-of-the-one-with-a-space-in-its-name", **back)
+    ours = raw_basic("parks+ids", "a-secret-of-the-one-with-a-plus-in-its-name")
+    assert error(await offer(box, ours)) == REFUSED
+    assert error(await offer(box, ours, client_id="parks+ids")) == PASSED
+    assert error(await offer(box, ours, client_id="parks ids")) == REFUSED
+
+
+async def test_an_empty_password_of_a_public_client_is_no_method(box: Box) -> None:
+    """RFC 6749 section 3.2.1; of a client with a secret it proves nothing."""
+    await box.register("parks")
+    await box.register("spa", token_endpoint_auth_method="none")
+
+    assert error(await offer(box, raw_basic("spa", ""), client_id="spa")) == PASSED
+    assert error(await offer(box, raw_basic("spa", ""))) == PASSED
+    assert error(await offer(box, raw_basic("parks", ""), client_id="parks")) == REFUSED
 
 
 async def test_a_wrong_secret_is_refused(box: Box) -> None:
@@ -126,6 +164,23 @@ async def test_a_wrong_assertion_is_refused(signing: Box, changes: dict[str, Any
 async def test_an_assertion_may_name_the_token_endpoint(signing: Box) -> None:
     """OpenID Connect Core section 9: what most libraries send as audience, for the `standard` profile."""
     assert error(await offer(signing, **assertion(signing.now, aud=f"{ISSUER}/token"))) == PASSED
+
+
+async def test_a_refused_assertion_says_what_came_and_what_is_accepted(signing: Box) -> None:
+    """RFC 6749 section 5.2: with it a team mends its library in a minute."""
+    elsewhere = await offer(signing, **assertion(signing.now, aud=["https://elsewhere.example", ISSUER]))
+    assert error(elsewhere) == REFUSED
+    for address in ("https://elsewhere.example", ISSUER, f"{ISSUER}/token"):
+        assert address in elsewhere.json()["error_description"]
+
+    milliseconds = await offer(signing, **assertion(signing.now, exp=int(signing.now.timestamp() * 1000) + 60_000))
+    assert error(milliseconds) == REFUSED
+    assert "seconds" in milliseconds.json()["error_description"]
+
+
+async def test_a_list_of_audiences_that_are_all_ours_is_accepted(signing: Box) -> None:
+    """RFC 7523 section 3: nobody else can use it."""
+    assert error(await offer(signing, **assertion(signing.now, aud=[ISSUER, f"{ISSUER}/token"]))) == PASSED
 
 
 async def test_two_ways_at_once_are_refused(signing: Box) -> None:

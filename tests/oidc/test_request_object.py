@@ -1,6 +1,7 @@
 """Request objects: an authorization request as a JWT, at `/authorize` and at `/par` (RFC 9101, Core section 6)."""
 
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -9,9 +10,11 @@ import pytest
 from fapi_kit import OTHER_KEY, SIGNING_KEY, Fapi, fapi, public, signed
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
-from town import ISSUER, Shown, Town
+from services import Backend
+from town import ISSUER, Shown, Town, new_town
 
 from oidc.fetcher import Fetched
+from oidc.protocol.errors import ProtocolError
 
 pytestmark = pytest.mark.anyio
 
@@ -149,8 +152,30 @@ async def test_an_unreadable_object_without_a_safe_address_is_a_page(town: Town)
     assert Shown(answer).name == "error"
 
 
-async def test_an_unsigned_object_is_honoured_where_no_signature_was_promised(town: Town) -> None:
+async def test_an_unsigned_object_is_refused_where_no_setting_allows_it(town: Town) -> None:
+    """OpenID Connect Core section 6.1, RFC 9101 section 4: never ignored, and the refusal says why."""
+    parks = await town.service()
+    request = unsigned({"state": "inside", "redirect_uri": parks.redirect_uri})
+
+    answer = parks.answer(await town.browser().get(parks.address(request=request)))
+    assert answer["error"] == "invalid_request_object"
+    assert "not signed" in answer["error_description"]
+    with pytest.raises(ProtocolError):
+        await town.service("old", request_object_signing_alg="none")
+
+
+@pytest.fixture
+async def lenient(backend: Backend) -> AsyncIterator[Town]:
+    """A town that allows unsigned request objects, and says so."""
+    async with new_town(backend.database_url, {"request_object": {"allow_unsigned": True}}) as made:
+        document = (await made.wire.get("/.well-known/openid-configuration")).json()
+        assert "none" in document["request_object_signing_alg_values_supported"]
+        yield made
+
+
+async def test_an_unsigned_object_is_honoured_where_no_signature_was_promised(lenient: Town) -> None:
     """OpenID Connect Core section 6.1: what it leaves out stands beside it. Who registered to sign must sign."""
+    town = lenient
     parks = await town.service()
     strict = await fapi(town, "strict", require_signed_request_object=True)
     ada, _ = await town.citizen()
@@ -206,5 +231,6 @@ async def test_discovery_says_so(town: Town) -> None:
     document = (await town.wire.get("/.well-known/openid-configuration")).json()
 
     assert document["request_parameter_supported"] is True
-    assert {"ES256", "PS256", "none"} <= set(document["request_object_signing_alg_values_supported"])
+    assert {"ES256", "PS256"} <= set(document["request_object_signing_alg_values_supported"])
+    assert "none" not in document["request_object_signing_alg_values_supported"]
     assert document["require_signed_request_object"] is False

@@ -106,7 +106,7 @@ def test_in_fapi_the_audience_is_our_issuer_as_one_string(refused, fapi, audienc
     assert refused(fapi, aud=audience)
 
 
-@pytest.mark.parametrize("audience", [ISSUER, [ISSUER], TOKEN, [TOKEN], PAR])
+@pytest.mark.parametrize("audience", [ISSUER, [ISSUER], TOKEN, [TOKEN], PAR, [ISSUER, TOKEN], [PAR, TOKEN, ISSUER]])
 def test_elsewhere_libraries_may_name_an_endpoint(verify, client, audience):
     """OpenID Connect Core section 9, RFC 9126 section 2."""
     assert verify(client, aud=audience)
@@ -119,11 +119,15 @@ def test_in_fapi_ciba_an_assertion_may_be_meant_for_an_endpoint(verify, refused,
 
     assert all(verify(bank, aud=audience) for audience in (ISSUER, TOKEN, PAR))
     assert refused(bank, aud="https://evil.example")
+    assert refused(bank, aud=[ISSUER, TOKEN])
     assert refused(bank, {"key": "rsa", "alg": "RS256"})
     assert verify(bank, {"key": "rsa", "alg": "PS256"})
 
 
-@pytest.mark.parametrize("audience", [[ISSUER, TOKEN], [], "https://evil.example", ISSUER + "/", [["x"]], None, 7])
+@pytest.mark.parametrize(
+    "audience",
+    [*([ISSUER, "https://evil.example"], [ISSUER, 7], [], [["x"]]), "https://evil.example", ISSUER + "/", None, 7],
+)
 def test_an_audience_that_is_not_ours_alone_is_refused(refused, client, audience):
     """RFC 7523 section 3 item 3: an assertion for two servers can be replayed by either."""
     assert refused(client, aud=audience)

@@ -47,6 +47,7 @@ CALLBACK = "https://parks.example/callback"
 PROVIDER = Capabilities(
     issuer="https://id.example", response_modes=("query", "form_post"), features=frozenset({"dpop"})
 )
+UNSIGNED = msgspec.structs.replace(PROVIDER, features=frozenset({"unsigned_request_objects"}))
 CLIENT = Client("parks", ClientMetadata(redirect_uris=(CALLBACK,), require_pkce=False))
 KIND = JwtKind(name="token", error="invalid_token", typ=frozenset({"jwt"}), algorithms=("ES256",), embeds_key=True)
 
@@ -318,4 +319,4 @@ def test_reading_an_unsigned_request_object(claims):
     parts = [json.dumps(part).encode() for part in ({"alg": "none"}, claims)]
     token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + "."
     with suppress(ProtocolError):
-        read_unsigned(token, CLIENT)
+        read_unsigned(token, CLIENT, UNSIGNED)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from oidc.protocol.authorization import read_authorization_request
-from oidc.protocol.capabilities import JAR, RESOURCES
+from oidc.protocol.capabilities import JAR, RESOURCES, UNSIGNED_JAR
 from oidc.protocol.errors import INVALID_REQUEST_OBJECT, INVALID_REQUEST_URI, ProtocolError
 from oidc.protocol.parameters import parameters_of
 from oidc.protocol.request_object import by_value, registered_reference, resolve_request_object
@@ -27,7 +27,7 @@ def unsigned(claims, **header):
 def provider(capabilities):
     """With request objects switched on."""
     return msgspec.structs.replace(
-        capabilities, features=frozenset({JAR, RESOURCES}), resources=("https://api.example",)
+        capabilities, features=frozenset({JAR, UNSIGNED_JAR, RESOURCES}), resources=("https://api.example",)
     )
 
 
@@ -230,6 +230,16 @@ def test_an_unsigned_object_is_another_way_to_write_parameters(resolve, refusal,
     assert refusal(unsigned(said(client_id="taxes")), client) == "invalid_request_object"
     assert refusal(unsigned(said()) + "AAAA", client) == "invalid_request_object"
     assert refusal(unsigned(said(), jku="https://evil.example"), client) == "invalid_request_object"
+
+
+def test_an_unsigned_object_is_refused_unless_a_setting_allows_it(said, client, provider, now):
+    """RFC 9101 section 4: it is signed, unless the deployment says otherwise."""
+    strict = msgspec.structs.replace(provider, features=provider.features - {UNSIGNED_JAR})
+    asked = parameters_of({"client_id": "parks", "request": unsigned(said())})
+    with pytest.raises(ProtocolError) as refused:
+        resolve_request_object(asked, client, (), strict, now)
+    assert refused.value.code == "invalid_request_object"
+    assert "not signed" in refused.value.description
 
 
 @pytest.mark.parametrize("value", [[{"type": "payment"}], {"type": "payment"}])
