@@ -14,7 +14,7 @@ PROGRAMS = {
     "Chromium": (("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
     "Node.js": (("npm",), ("nodejs", "npm")),
     "SoftHSM": (("softhsm2-util",), ("softhsm2",)),
-    "Apache": (("apache2",), ("apache2", "libapache2-mod-auth-openidc")),
+    "Apache's mod_auth_openidc": (("mod_auth_openidc.so",), ("apache2", "libapache2-mod-auth-openidc")),
 }
 
 # Client libraries in another language, installed with npm; and in Python, in an environment that is not ours.
@@ -37,13 +37,14 @@ def prepare(root: Path) -> dict[str, str]:
 
 
 def find(name: str) -> str | None:
-    """The path of the program, looked for on the PATH and where Debian keeps PostgreSQL's own and servers."""
+    """The path of the program, looked for on the PATH and where Debian keeps PostgreSQL's own and Apache's modules."""
     for program in PROGRAMS[name][0]:
         if found := shutil.which(program):
             return found
-        beside = [*sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")), *glob.glob(f"/usr/sbin/{program}")]
-        if beside:
+        if beside := sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")):
             return beside[-1]
+        if (module := Path("/usr/lib/apache2/modules", program)).exists():
+            return str(module)
     return None
 
 

@@ -52,7 +52,7 @@ class Visitor(Outsider):
             response = self.fill(page, choice)
         raise AssertionError(f"no end: {self.seen}")
 
-    def browse(self, address: str, method: str = "GET") -> httpx2.Response:
+    def browse(self, address: str, method: str = "GET", choice: str = "allow") -> httpx2.Response:
         """Begin at an address of a service and go wherever a browser would; the service's page at which it ends."""
         response = self.http.request(method, address)
         for _ in range(30):
@@ -67,7 +67,7 @@ class Visitor(Outsider):
                 [(action, fields, _)] = page.forms
                 response = self.http.post(action, data=fields)
                 continue
-            response = self.http.get(page.next) if page.next else self.fill(page, "allow")
+            response = self.http.get(page.next) if page.next else self.fill(page, choice)
         raise AssertionError(f"no end: {self.seen}")
 
     async def visit(self, address: str) -> str:

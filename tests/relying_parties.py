@@ -13,39 +13,30 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
-import pytest
-from machine import JAVASCRIPT_CLIENTS, PYTHON_CLIENTS, find
+from machine import JAVASCRIPT_CLIENTS, PYTHON_CLIENTS
 from party import BYE, Visitor
+from servers import missing, program
 from simulated import CALLBACK
 
 ROOT = Path(__file__).parents[1]
 JAVASCRIPT, PYTHON = ROOT / JAVASCRIPT_CLIENTS, ROOT / PYTHON_CLIENTS
 APACHE = ROOT / "tests" / "clients_apache"
-MOD_AUTH_OPENIDC = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 
 
 def command(script: str) -> list[str]:
     """What runs this script. Skips where the libraries are not installed; in CI that is a failure."""
-    if script.endswith(".mjs"):
-        if find("Node.js") and (JAVASCRIPT / "node_modules").exists():
-            return ["node", str(JAVASCRIPT / script)]
-        missing("Node.js or the JavaScript clients")
     if script.endswith(".conf"):
-        if (apache := find("Apache")) and MOD_AUTH_OPENIDC.exists():
-            return [apache, "-DFOREGROUND", "-f", str(APACHE / script)]
-        missing("Apache with mod_auth_openidc")
+        program("Apache's mod_auth_openidc")
+        return [shutil.which("apache2") or "/usr/sbin/apache2", "-DFOREGROUND", "-f", str(APACHE / script)]
+    if script.endswith(".mjs"):
+        program("Node.js")
+        if not (JAVASCRIPT / "node_modules").exists():
+            missing("the JavaScript clients")
+        return ["node", str(JAVASCRIPT / script)]
     python = PYTHON / ".venv" / "bin" / "python"
     if not python.exists():
         missing("the Python clients")
     return [str(python), str(PYTHON / script)]
-
-
-def missing(what: str) -> None:
-    """There is no test without this: a failure in CI, elsewhere a skip that says so."""
-    reason = f"{what}: not installed, `make test` says how to get them"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def play(script: str, visitor: Visitor, **orders: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import machine
 import psycopg
@@ -26,11 +27,16 @@ REDIS_DATABASES = 2048
 def program(name: str) -> str:
     found = machine.find(name)
     if found is None:
-        reason = f"{name} is not installed: `make test` says how to get it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(name)
     return found
+
+
+def missing(what: str) -> NoReturn:
+    """There is no such test without this: a failure in CI, elsewhere a skip that says so."""
+    reason = f"{what}: not installed, `make test` says how to get it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def conninfo(port: int, database: str = "postgres") -> str:

@@ -41,6 +41,7 @@ SCRIPTS = (
 COOKIES = pytest.mark.xfail(reason="our session cookie has the name of Flask's", strict=True)
 METHODS = pytest.mark.xfail(reason="a secret is taken only where it was registered for", strict=True)
 CODES = pytest.mark.xfail(reason="the simulator takes a one-time code once", strict=True)
+SOMEBODY_ELSE = "somebody else"
 ALL = {**SERVICES, **WITH_A_FAULT_ONCE}
 
 
@@ -80,7 +81,7 @@ def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
         for script, (callback, _, metadata) in ALL.items()
     ]
     clients += [registered(script, SECRET) for script in SCRIPTS]
-    names = [*ALL, *SCRIPTS]
+    names = [*ALL, *SCRIPTS, SOMEBODY_ELSE]
     folder, here = tmp_path_factory.mktemp("libraries"), Backend(SQLITE, "", "")
     with provider(folder, here, clients, people=len(names)) as (simulator, visitors):
         yield Parties(simulator, ports, dict(zip(names, visitors, strict=True)))
@@ -135,3 +136,12 @@ def test_the_same_person_signs_in_again_and_the_clock_stands_still(script: str, 
     with parties.service(script) as service:
         for _ in range(times):
             parties.sign_in(service, script, parties.again(script))
+
+
+def test_a_refusal_reaches_apache_as_the_answer_to_its_own_request(parties: Parties) -> None:
+    """mod_auth_openidc takes an error with `iss` in the query for a sign-in that a third party began, and would begin
+    anew: `form_post` is why it does not."""
+    with parties.service("mod_auth_openidc.conf") as service:
+        page = parties.visitors[SOMEBODY_ELSE].browse(f"{service.address}/protected/claims.json", choice="refuse")
+
+    assert "access_denied" in page.text

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from party import provider, registered, walk
 from playwright.async_api import Browser, Page
+from servers import missing
 from services import Backend
 
 pytestmark = [pytest.mark.anyio, pytest.mark.journey]
@@ -35,7 +36,7 @@ class Files(SimpleHTTPRequestHandler):
 def page_served() -> Iterator[str]:
     """The static page; its origin."""
     if not LIBRARY.exists():
-        pytest.skip("the JavaScript clients are not installed: `make test` says how to get them")
+        missing("the JavaScript clients")
     handler = functools.partial(Files, directory=str(CLIENTS / "public"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
