@@ -56,8 +56,8 @@ class Visitor(Outsider):
         """Begin at an address of a service and go wherever a browser would; the service's page at which it ends."""
         response = self.http.request(method, address)
         for _ in range(30):
-            if response.is_redirect:
-                response = self.http.get(urljoin(str(response.url), response.headers["location"]))
+            if led := led_to(response):
+                response = self.http.get(urljoin(str(response.url), led))
                 continue
             if not str(response.url).startswith(self.simulator.issuer):
                 return response
@@ -67,7 +67,7 @@ class Visitor(Outsider):
                 [(action, fields, _)] = page.forms
                 response = self.http.post(action, data=fields)
                 continue
-            response = self.http.get(page.next) if page.next else self.fill(page, choice)
+            response = self.fill(page, choice)
         raise AssertionError(f"no end: {self.seen}")
 
     async def visit(self, address: str) -> str:

@@ -130,7 +130,6 @@ class Page(HTMLParser):
         super().__init__()
         self.address = str(response.url)
         self.name = ""
-        self.next: str | None = None
         self.forms: list[tuple[str, dict[str, str], list[tuple[str, str]]]] = []
         self.feed(response.text)
 
@@ -140,8 +139,6 @@ class Page(HTMLParser):
             self.name = attributes.get("data-page", "")
         elif tag == "form":
             self.forms.append((attributes.get("action", ""), {}, []))
-        elif tag == "a" and attributes.get("rel") == "next":
-            self.next = attributes.get("href")
         elif tag == "input" and self.forms and attributes.get("name"):
             self.forms[-1][1][attributes["name"]] = attributes.get("value", "")
         elif tag == "button" and self.forms:
