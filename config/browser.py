@@ -19,6 +19,7 @@ from accounts.database import new_secret
 from accounts.errors import Refusal
 from accounts.pages.page import form_of
 from accounts.vault import Vault
+from identity.cookies import cookie_name
 from oidc.browser_state import BrowserStates
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -26,11 +27,6 @@ MASK = 16
 AGE = 400 * 86400
 """Seconds: the longest that browsers keep a cookie."""
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}\Z")
-
-
-def cookie_name(name: str, secure: bool) -> str:
-    """`__Host-` binds a cookie to this very host over https; plain http on loopback cannot have it (R40)."""
-    return f"__Host-{name}" if secure else name
 
 
 def sender_of(states: BrowserStates | None) -> list[BeforeMessageSendHookHandler]:

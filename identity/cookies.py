@@ -1,4 +1,4 @@
-"""The session's cookie (R40): bound to this very host over https, and named plainly on loopback http."""
+"""How our cookies are called, and the session's (R40): bound to this very host over https."""
 
 from litestar.datastructures import Cookie
 
@@ -6,9 +6,15 @@ SEEN = "session_seen"
 """In a request's state: the session of its browser, as far as the answer knows and leaves it, or None."""
 
 
+def cookie_name(name: str, secure: bool) -> str:
+    """`secure` is whether our issuer is https. Over http, on loopback, no client would give a `__Host-` cookie back;
+    and cookies know no ports: a plain "session" would overwrite that of a service on the same machine."""
+    return f"__Host-{name}" if secure else f"identity_{name}"
+
+
 def session_cookie_name(secure: bool) -> str:
-    """`secure` is whether our issuer is https. Over http no client would give a `__Host-` cookie back."""
-    return "__Host-session" if secure else "session"
+    """The session's."""
+    return cookie_name("session", secure)
 
 
 def session_cookie(secret: str, secure: bool) -> Cookie:

@@ -13,7 +13,7 @@ from typing import Any
 from litestar import Request
 
 from accounts.vault import Vault
-from identity.cookies import SEEN
+from identity.cookies import SEEN, cookie_name
 from identity.session import SessionView
 
 
@@ -22,7 +22,7 @@ class BrowserStates:
 
     def __init__(self, vault: Vault, secure: bool) -> None:
         self._vault = vault
-        self.cookie = "__Host-browser_state" if secure else "browser_state"
+        self.cookie = cookie_name("browser_state", secure)
 
     def of(self, session: SessionView | None) -> str:
         """Empty while nobody is signed in."""

@@ -380,7 +380,7 @@ class Visitor:
 
     async def leave(self) -> None:
         """Be signed out, as by a browser that was closed."""
-        await self.page.context.clear_cookies(name="session")
+        await self.page.context.clear_cookies(name="identity_session")
 
     async def is_done(self, page: str) -> None:
         """See on this page that what was asked for is done."""

@@ -12,7 +12,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 LOCALE = Path(__file__).with_name("locale")
-COOKIE = "lang"
+COOKIE = "identity_lang"
 """Holds what the citizen chose by hand."""
 PARAMETER = "lang"
 """Of the query: `?lang=cy` chooses by hand."""

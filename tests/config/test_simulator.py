@@ -48,9 +48,11 @@ def test_it_answers_on_both_loopback_addresses(sim: Simulator) -> None:
 
 def test_a_citizen_signs_in_through_plain_forms_and_the_second_time_is_asked_nothing(sim: Simulator) -> None:
     browser = browser_of(sim, "ada")
+    browser.http.get(f"{sim.issuer}/help?lang=en")
 
     tokens = browser.sign_in(scope="openid profile email phone address")
 
+    assert set(browser.http.cookies) == {"identity_browser", "identity_lang", "identity_session"}, "no other's name"
     assert browser.seen == ["sign-in", "second-factor", "consent"]
     claims = claims_of(tokens["id_token"])
     assert (claims["iss"], claims["aud"], claims["nonce"], claims["acr"]) == (sim.issuer, "rp", "the-nonce", "aal2")

@@ -56,9 +56,11 @@ def test_languages_wanted_by_the_request_outrank_the_browser_but_not_the_citizen
     browser = {"accept-language": "es"}
     assert '<html lang="es" dir="ltr">' in show(page, headers=browser)
     assert '<html lang="ar" dir="rtl">' in show(page, headers=browser, state={"languages": ("xx", "ar-EG")})
-    assert '<html lang="cy"' in show(page, headers=browser | {"cookie": "lang=cy"}, state={"languages": ("ar",)})
-    assert '<html lang="fr"' in show(page, headers={"cookie": "lang=cy"}, path="/sample?lang=fr")
-    assert '<html lang="en"' in show(page, headers={"cookie": 'lang="; <script>'}, path="/sample?lang=%ff")
+    assert '<html lang="cy"' in show(
+        page, headers=browser | {"cookie": "identity_lang=cy"}, state={"languages": ("ar",)}
+    )
+    assert '<html lang="fr"' in show(page, headers={"cookie": "identity_lang=cy"}, path="/sample?lang=fr")
+    assert '<html lang="en"' in show(page, headers={"cookie": 'identity_lang="; <script>'}, path="/sample?lang=%ff")
 
 
 def test_the_title_names_page_and_service_and_warns_of_problems() -> None:

@@ -117,7 +117,7 @@ def test_without_https_there_is_no_hsts_and_no_secure_cookie() -> None:
 
 def test_a_language_chosen_by_hand_is_remembered(client: TestClient[ASGIApp]) -> None:
     cookie = client.get("/page?x=1&lang=cy").headers["set-cookie"]
-    assert cookie == "lang=cy; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure"
+    assert cookie == "identity_lang=cy; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure"
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ async def signing_in(eyes: Inspector) -> None:
         eyes.street.later(15)  # until then a sign-in that is asked for twice leads on twice
         await visitor.open(sign_in)
         await eyes.see(visitor, "error")  # "You are signed in"
-        await visitor.page.context.clear_cookies(name="session")
+        await visitor.page.context.clear_cookies(name="identity_session")
         await visitor.open(sign_in)
         await eyes.see(visitor, "error")  # "Please start again"
 
@@ -291,7 +291,7 @@ async def asked_for_more(eyes: Inspector) -> None:
         await eyes.see(visitor, "error")  # took too long
 
         await visitor.put_device_away()
-        await visitor.page.context.clear_cookies(name="session")
+        await visitor.page.context.clear_cookies(name="identity_session")
         await visitor.open(await eyes.address(claims=essential % "aal2-phr"))
         await visitor.give_password(somebody.email)
         await eyes.see(visitor, "second-factor")  # use your passkey
@@ -375,7 +375,7 @@ async def the_account(eyes: Inspector) -> None:
         await visitor.page.reload()
         await eyes.see(visitor, "error")  # this agreement is not there
 
-        await visitor.page.context.clear_cookies(name="session")
+        await visitor.page.context.clear_cookies(name="identity_session")
         await visitor.open("/account/security/app")
         await visitor.sign_in(somebody)
         await eyes.see(visitor, "security")
@@ -483,7 +483,7 @@ async def contacts_and_texts(eyes: Inspector) -> None:
         await visitor.follow("/remove/phone/")
         await eyes.see(visitor, "security")
 
-        await visitor.page.context.clear_cookies(name="session")
+        await visitor.page.context.clear_cookies(name="identity_session")
         await visitor.open("/sign-in")
         await visitor.give_password(somebody.email)
         await visitor.follow("use=text")
