@@ -39,7 +39,6 @@ SCRIPTS = (
     "idpyoidc_client.py",
 )
 COOKIES = pytest.mark.xfail(reason="our session cookie has the name of Flask's", strict=True)
-METHODS = pytest.mark.xfail(reason="a secret is taken only where it was registered for", strict=True)
 CODES = pytest.mark.xfail(reason="the simulator takes a one-time code once", strict=True)
 SOMEBODY_ELSE = "somebody else"
 ALL = {**SERVICES, **WITH_A_FAULT_ONCE}
@@ -107,7 +106,6 @@ def test_a_script_made_with_this_library_signs_a_person_in(script: str, parties:
     assert (claims["name"], claims["email"]) == ("Ada Lovelace", f"{visitor.handle}@example.org")
 
 
-@METHODS
 def test_a_secret_may_be_posted_that_was_registered_for_the_header(parties: Parties) -> None:
     """passport-openidconnect knows no other way, and the registration's default is the header (RFC 7591 section 2)."""
     with parties.service("passport.mjs") as service:
@@ -116,7 +114,6 @@ def test_a_secret_may_be_posted_that_was_registered_for_the_header(parties: Part
     assert found["name"] == "Ada Lovelace"
 
 
-@METHODS
 def test_a_secret_comes_by_the_header_for_a_code_and_by_the_body_for_a_refresh(parties: Parties) -> None:
     """So does social-auth-core."""
     visitor = parties.visitors["django_social_auth.py"]
