@@ -63,6 +63,9 @@ BY_STATUS: Mapping[int, Explanation] = {
     ),
 }
 
+AWAY = (*BY_STATUS[503][:2], N_("Wait a moment, then try again. If you still cannot get through, contact us."))
+"""What is back within seconds, most of the times."""
+
 EXPLANATIONS: Mapping[str, Explanation] = {
     "bad_form": BY_STATUS[415],
     "too_large": BY_STATUS[413],
@@ -108,8 +111,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         N_("Sign in, then open the page again."),
     ),
     "too_many_attempts": BY_STATUS[429],
-    "store_unavailable": BY_STATUS[503],
-    "database_unavailable": BY_STATUS[503],
+    "store_unavailable": AWAY,
+    "database_unavailable": AWAY,
 }
 
 

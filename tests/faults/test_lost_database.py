@@ -231,8 +231,12 @@ async def test_a_statement_that_takes_too_long_is_broken_off(place: Place) -> No
         await held.begin()
         await held.execute(text("LOCK TABLE client, oidc_revision IN ACCESS EXCLUSIVE MODE"))
         place.town.later(seconds=1)
-        assert is_told_to_come_back(await place.ask(*PROGRAMS[0]))
+        with capture_logs() as lines:
+            assert is_told_to_come_back(await place.ask(*PROGRAMS[0]))
 
+    assert [(line["event"], line["why"]) for line in lines] == [
+        ("overloaded", "canceling statement due to statement timeout")
+    ]
     assert (await place.ask(*PROGRAMS[0])).status_code == 401
 
 
