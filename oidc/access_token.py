@@ -44,6 +44,11 @@ async def find_released(db: Transaction, token: str, now: datetime) -> Any:
     return await db.first(_RELEASED, {"token": digest(token), "at": now})
 
 
+async def fate_of(db: Transaction, token: str) -> Any:
+    """What is kept of a token that is not released: a row with `client_id` and `expires_at`, or None."""
+    return await db.first(_FATE, {"token": digest(token)})
+
+
 async def find_facts(db: Transaction, vault: Vault, token: str, now: datetime) -> TokenFacts | None:
     """What introspection may say of a live access token, in one statement (and one for authorization details); None
     where it is worth nothing."""
@@ -83,6 +88,9 @@ async def revoke_access_token(db: Transaction, token: str, client_id: str, now: 
     return ended.rowcount == 1
 
 
+_FATE = select(AccessToken.client_id, AccessToken.expires_at).where(
+    AccessToken.digest == bindparam("token", type_=LargeBinary())
+)
 _FACT_COLUMNS: tuple[Any, ...] = (
     AccessToken.scopes,
     AccessToken.client_id,

@@ -13,6 +13,7 @@ from accounts.database import AT, Base, Instant, Transaction, digest, new_secret
 from accounts.vault import Vault
 from identity.session import SessionView
 from oidc.client import RegisteredClient
+from oidc.fate import why_not
 from oidc.grant import (
     GRANT_COLUMNS,
     Grant,
@@ -29,13 +30,15 @@ from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.client import lifetimes_of
 from oidc.protocol.client_metadata import REFRESH_TOKEN
-from oidc.protocol.errors import INVALID_GRANT, ProtocolError
+from oidc.protocol.errors import INVALID_GRANT, ProtocolError, Replayed
 from oidc.protocol.pkce import verify_code_verifier
 from oidc.protocol.token_request import CodeGrant, require_same_redirect_uri
 from oidc.provider import ProviderPolicy
 from oidc.refresh_token import RefreshToken, with_refresh_token
 from oidc.sender import ANYONE, Sender, refresh_binding, require_bound_sender
 from oidc.subject import sid_of, subject_of
+
+INVALID = "The code is not valid."
 
 
 class AuthorizationCode(Base):
@@ -142,11 +145,10 @@ async def redeem(
     presented = {"presented": digest(asked.code)}
     row = await db.first(_PRESENTED, {**presented, "at": now})
     if row is None:
-        await _revoke_if_replayed(db, client, presented, now)
-        raise ProtocolError(INVALID_GRANT, "The code is not valid.")
+        raise await _refusal(db, client, presented, now)
     try:
         if row.client_id != client.client_id:
-            raise ProtocolError(INVALID_GRANT, "The code is not valid.", detail="the code of another client")
+            raise ProtocolError(INVALID_GRANT, INVALID, detail="of another client")
         require_same_redirect_uri(asked.redirect_uri, row.redirect_uri)
         verify_code_verifier(row.code_challenge, asked.code_verifier)
         require_bound_sender(sender, jkt=row.dpop_jkt, certificate=None)
@@ -161,8 +163,7 @@ async def redeem(
         tokens = with_refresh_token(tokens, lifetimes, grant, new_secret(), now, refresh_binding(client, sender))
     # What was read is asserted again: the code is unspent and its grant stands, or nothing is written.
     if not await _REDEMPTION.into(db, presented, tokens, now):
-        await _revoke_if_replayed(db, client, presented, now)
-        raise ProtocolError(INVALID_GRANT, "The code is not valid.", detail="lost a race")
+        raise await _refusal(db, client, presented, now)
     return RedeemedCode(grant, row.nonce, tokens)
 
 
@@ -186,16 +187,17 @@ _SPEND = (
     .returning(AuthorizationCode.grant_id, AuthorizationCode.client_id)
 )
 _REDEMPTION = Spending(_SPEND, RefreshToken)
-_REPLAYED = select(AuthorizationCode.grant_id).where(
-    _IS_PRESENTED,
-    AuthorizationCode.client_id == bindparam("by", type_=String()),
-    AuthorizationCode.redeemed_at.is_not(None),
-)
+_FATE = select(
+    AuthorizationCode.grant_id, AuthorizationCode.client_id, AuthorizationCode.redeemed_at, AuthorizationCode.expires_at
+).where(_IS_PRESENTED)
 
 
-async def _revoke_if_replayed(
+async def _refusal(
     db: Transaction, client: RegisteredClient, presented: dict[str, bytes], now: datetime
-) -> None:
-    replayed = await db.scalar(_REPLAYED, {**presented, "by": client.client_id})
-    if replayed is not None:
-        await revoke_grant(db, replayed, "code_replayed", now)
+) -> ProtocolError:
+    """Why a code is good for nothing: read now that it is refused, and told to the log alone."""
+    row = await db.first(_FATE, presented)
+    if row is not None and row.client_id == client.client_id and row.redeemed_at is not None:
+        await revoke_grant(db, row.grant_id, "code_replayed", now)
+        return Replayed(INVALID_GRANT, INVALID, detail="replayed")
+    return ProtocolError(INVALID_GRANT, INVALID, detail=why_not(row, client.client_id, now))

@@ -14,7 +14,7 @@ from oidc.fetcher import FetchFailed
 from oidc.mutual_tls import Certificate, verify_certificate
 from oidc.protocol.client_assertion import UsedAssertion, verify_client_assertion
 from oidc.protocol.client_metadata import TLS_CLIENT_AUTH
-from oidc.protocol.errors import INVALID_CLIENT, ProtocolError
+from oidc.protocol.errors import INVALID_CLIENT, ChangedPlaces, ProtocolError
 from oidc.protocol.jwt import SKEW
 from oidc.protocol.token_request import ClientCredentials, require_registered_method
 from oidc.provider import Provider
@@ -40,7 +40,10 @@ async def authenticate(
     for client_id in credentials.client_ids:
         client = client or await provider.clients.find(db, client_id, now)
     if client is None:
-        raise ProtocolError(INVALID_CLIENT, "The client is not known.")
+        for secret in credentials.secrets:
+            if await provider.clients.find(db, secret, now):
+                raise ChangedPlaces
+        raise ProtocolError(INVALID_CLIENT, "The client is not known.", detail="unknown client")
     require_registered_method(credentials, client)
     if credentials.secrets:
         _verify_secret(client, credentials.secrets)
@@ -77,7 +80,7 @@ def _verify_secret(client: RegisteredClient, secrets: Sequence[str]) -> None:
     # `b""` is no digest: a client without a stored secret is compared like any other and never matches.
     fits = [hmac.compare_digest(client.secret_digest or b"", digest(secret)) for secret in secrets]
     if not any(fits):
-        raise ProtocolError(INVALID_CLIENT, "The client secret is wrong.")
+        raise ProtocolError(INVALID_CLIENT, "The client secret is wrong.", detail="wrong secret")
 
 
 async def _verify_assertion(

@@ -16,16 +16,19 @@ from accounts.database import AT, Base, Instant, Json, Transaction, digest
 from accounts.vault import Vault
 from oidc.access_token import facts_of
 from oidc.client import RegisteredClient
+from oidc.fate import why_not
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
 from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of, keep_access_token
 from oidc.protocol.client import lifetimes_of
-from oidc.protocol.errors import INVALID_GRANT, ProtocolError
+from oidc.protocol.errors import INVALID_GRANT, ProtocolError, Replayed
 from oidc.protocol.introspection import TokenFacts
 from oidc.protocol.lifetimes import Lifetimes
 from oidc.protocol.token_request import RefreshGrant, narrow_scope
 from oidc.provider import ProviderPolicy
 from oidc.sender import ANYONE, Sender, keeps_its_refresh_token, refresh_binding, require_bound_sender
+
+INVALID = "The refresh token is not valid."
 
 
 class RefreshToken(Base):
@@ -100,7 +103,7 @@ async def refresh(
     tokens = access_token_of(lifetimes, grant, narrow_scope(row.granted, asked.scope), wish, now, sender)
     if row.rotated_at is None and keeps_its_refresh_token(client):
         if not await _RENEWAL.into(db, {**presented, "until": _unused_until(lifetimes, grant, now)}, tokens, now):
-            raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="lost a race")
+            raise ProtocolError(INVALID_GRANT, INVALID, detail="lost a race")
         return Refreshed(grant, tokens)
     successor = successor_of(vault, asked.refresh_token)
     if row.rotated_at is None:
@@ -138,16 +141,17 @@ def successor_of(vault: Vault, token: str) -> str:
 async def _presented(db: Transaction, presented: dict[str, Any], now: datetime) -> Any:
     row = await db.first(_PRESENTED, {**presented, "at": now})
     if row is None:
-        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.")
+        why = why_not(await db.first(_FATE, presented), str(presented["by"]), now)
+        raise ProtocolError(INVALID_GRANT, INVALID, detail=why)
     return row
 
 
 async def _require_grace(db: Transaction, policy: ProviderPolicy, row: Any, now: datetime) -> None:
     if row.rotated_at is None:
-        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="could not be rotated")
+        raise ProtocolError(INVALID_GRANT, INVALID, detail="could not be rotated")
     if now - row.rotated_at > policy.refresh_grace:
         await revoke_grant(db, row.id, "refresh_reused", now)
-        raise ProtocolError(INVALID_GRANT, "The refresh token is not valid.", detail="used again after its rotation")
+        raise Replayed(INVALID_GRANT, INVALID, detail="used again after its rotation")
 
 
 _FACT_COLUMNS: tuple[Any, ...] = (
@@ -168,9 +172,9 @@ _FACTS = leaning(select(*_FACT_COLUMNS).select_from(RefreshToken).join(Grant, Gr
     RefreshToken.expires_at > AT,
     stands(),
 )
-_IS_PRESENTED = (RefreshToken.digest == bindparam("presented", type_=LargeBinary())) & (
-    RefreshToken.client_id == bindparam("by", type_=String())
-)
+_IS_NAMED = RefreshToken.digest == bindparam("presented", type_=LargeBinary())
+_FATE = select(RefreshToken.client_id, RefreshToken.expires_at).where(_IS_NAMED)
+_IS_PRESENTED = _IS_NAMED & (RefreshToken.client_id == bindparam("by", type_=String()))
 # A rotated token is looked at beyond its own end: only so is its reuse seen.
 _IS_GOOD = _IS_PRESENTED & ((RefreshToken.expires_at > AT) | RefreshToken.rotated_at.is_not(None))
 _PRESENTED = leaning(

@@ -47,7 +47,7 @@ async def judge_sign_out(
             hint = verify_id_token_hint(request.id_token_hint, keys.verifying, provider.issuer, algorithms)
         except ProtocolError as error:
             # A forged hint proves that somebody is at play: nothing else of the request is believed either.
-            log.info("id_token_hint_refused", description=error.description, detail=error.detail)
+            log.info("id_token_hint_refused", description=error.description, detail=error.detail.reason)
             request = msgspec.structs.replace(request, client_id=None)
     client = await provider.clients.find(db, asking_client(request, hint), now)
     at = None if session is None else await _session_at(db, vault, session, client, hint)

@@ -9,17 +9,18 @@ from sqlalchemy import Integer, Uuid, bindparam, select, update
 from accounts.database import AT, Transaction, digest, new_secret
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
+from oidc.fate import why_not
 from oidc.grant import GRANT_COLUMNS, Grant, GrantView, grant_view, leaning, revoke_grant, standing_grant, stands
 from oidc.grant_details import with_details
 from oidc.issuance import ALL, NewTokens, Spending, Wish, access_token_of
 from oidc.protocol.client import lifetimes_of
 from oidc.protocol.client_metadata import REFRESH_TOKEN
-from oidc.protocol.errors import INVALID_GRANT, ProtocolError
+from oidc.protocol.errors import INVALID_GRANT, ProtocolError, Replayed
 from oidc.protocol.polling import Waiting, poll
 from oidc.provider import ProviderPolicy
 from oidc.refresh_token import RefreshToken, with_refresh_token
 from oidc.sender import ANYONE, Sender, refresh_binding
-from oidc.waiting_request import IS_PRESENTED, Kind, WaitingRequest
+from oidc.waiting_request import IS_NAMED, IS_PRESENTED, Kind, WaitingRequest
 
 UNKNOWN = "The code is not valid."
 
@@ -50,10 +51,11 @@ async def redeem_waiting(
     presented: dict[str, Any] = {"presented": digest(secret), "by": client.client_id, "of_kind": kind}
     row = await db.first(_PRESENTED, presented)
     if row is None:
-        raise ProtocolError(INVALID_GRANT, UNKNOWN)
+        why = why_not(await db.first(_FATE, presented), client.client_id, now)
+        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail=why)
     if row.redeemed_at is not None:
         await revoke_grant(db, row.grant_id, "code_replayed", now)
-        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="redeemed twice")
+        raise Replayed(INVALID_GRANT, UNKNOWN, detail="replayed")
     waiting = Waiting(row.expires_at, timedelta(seconds=row.interval), row.polled_at, row.answer)
     polled = poll(waiting, now)
     if polled.refusal is not None:
@@ -61,7 +63,7 @@ async def redeem_waiting(
         raise polled.refusal
     found = await db.first(_STANDING, {"grant_id": row.grant_id, "at": now})
     if found is None:
-        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="the grant does not stand")
+        raise ProtocolError(INVALID_GRANT, UNKNOWN, detail="its grant has ended")
     grant = await with_details(db, vault, grant_view(found))
     lifetimes = lifetimes_of(client, policy.lifetimes)
     tokens = access_token_of(lifetimes, grant, grant.scopes, wish, now, sender)
@@ -72,6 +74,7 @@ async def redeem_waiting(
     return Redeemed(grant, tokens)
 
 
+_FATE = select(WaitingRequest.client_id, WaitingRequest.expires_at).where(IS_NAMED)
 _PRESENTED = select(
     WaitingRequest.id,
     WaitingRequest.expires_at,

@@ -219,9 +219,9 @@ def _hidden(vault: Vault, user_code: str) -> bytes:
     return vault.mac("user_code", user_code.encode())
 
 
-IS_PRESENTED = (
-    (WaitingRequest.digest == bindparam("presented", type_=LargeBinary()))
-    & (WaitingRequest.client_id == bindparam("by", type_=String()))
-    & (WaitingRequest.kind == bindparam("of_kind", type_=String()))
+IS_NAMED = (WaitingRequest.digest == bindparam("presented", type_=LargeBinary())) & (
+    WaitingRequest.kind == bindparam("of_kind", type_=String())
 )
+"""The request that a secret names, whoever has it."""
+IS_PRESENTED = IS_NAMED & (WaitingRequest.client_id == bindparam("by", type_=String()))
 """The request that a client polls for."""

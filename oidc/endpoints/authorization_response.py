@@ -1,6 +1,5 @@
 """The answer to an authorization request: a code or an error, to the redirect URI, or on a page before there is one."""
 
-import re
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from litestar import Request, Response
 from accounts.database import Transaction, new_secret
 from accounts.pages.page import POSTS_ELSEWHERE, page
 from oidc.encryption import recipient_of
+from oidc.endpoints.errors import CLAIMED, said_of, who_asked
 from oidc.endpoints.onward import is_after_form, lead_away
 from oidc.protocol.authorization import response_parameters
 from oidc.protocol.client import Client
@@ -22,7 +22,6 @@ from oidc.provider import Provider
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 AnyRequest = Request[Any, Any, Any]
-_CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,100}")
 About = Literal["client", "address", "request", "over"]
 Why = Literal["completed", "expired", "foreign"]
 
@@ -31,10 +30,13 @@ class Unanswerable(ProtocolError):
     """A request that nobody can be sent back from. `about` is what is wrong, for the citizen; the rest is for the
     people who run the service."""
 
-    def __init__(self, about: About, error: ProtocolError, client: Client | None = None) -> None:
+    def __init__(
+        self, about: About, error: ProtocolError, client: Client | None = None, claimed: str | None = None
+    ) -> None:
         super().__init__(error.code, error.description, detail=error.detail, status=error.status)
         self.about = about
         self.client = client
+        self.claimed = client.client_id if client else claimed
 
 
 class InteractionOver(Exception):
@@ -48,9 +50,8 @@ class InteractionOver(Exception):
 
 def unknown_client(client_id: str | None) -> Unanswerable:
     """No such client, or one that was disabled: the two are alike to whoever asks."""
-    # What no client is ever called may be anything, a citizen's address too: it stays out of the log (R66).
-    detail = f"client_id {client_id}" if client_id and _CLIENT_ID.fullmatch(client_id) else ""
-    return Unanswerable("client", ProtocolError(INVALID_REQUEST, "The client_id is not registered.", detail=detail))
+    error = ProtocolError(INVALID_REQUEST, "The client_id is not registered.", detail="unknown client")
+    return Unanswerable("client", error, claimed=client_id)
 
 
 async def answer(
@@ -101,13 +102,11 @@ async def refuse(
     """The one mapping of errors of this endpoint: back to the service where that is safe, else a page."""
     reply_to = error.reply_to if isinstance(error, AuthorizationError) else None
     about, client = (error.about, error.client) if isinstance(error, Unanswerable) else ("request", None)
-    log.info(
-        "authorization_refused",
-        error=error.code,
-        description=error.description,
-        detail=error.detail,
-        client_id=reply_to.client_id if reply_to else client.client_id if client else None,
+    # Whoever sends a browser here has proved nothing: the client is the one that is named.
+    request.state[CLAIMED] = (
+        reply_to.client_id if reply_to else error.claimed if isinstance(error, Unanswerable) else None
     )
+    log.info("authorization_refused", **who_asked(request), **said_of(error))
     if reply_to is not None:
         try:
             return await answer(request, db, provider, reply_to, error.fields(), now)

@@ -12,6 +12,7 @@ from accounts.database import Transaction
 from accounts.pages.page import form_of, page, see_other
 from accounts.vault import Vault
 from identity.session import SessionView
+from oidc.endpoints.errors import said_of
 from oidc.endpoints.signed_out import conclude
 from oidc.protocol.errors import ProtocolError
 from oidc.protocol.parameters import Parameters, parameters_of, read_form, read_query
@@ -124,7 +125,7 @@ def _fields_of(form: Mapping[str, str]) -> Parameters:
 
 def _refused(request: AnyRequest, error: ProtocolError, session: SessionView | None) -> Response[Any]:
     """Never a redirect (section 4); but who wanted to sign out can."""
-    log.info("end_session_refused", error=error.code, description=error.description, detail=error.detail)
+    log.info("end_session_refused", **said_of(error))
     return page(request, "end_session_error.html", status=error.status, error=error, is_signed_in=session is not None)
 
 

@@ -15,14 +15,19 @@ from oidc.protocol.errors import (
     INVALID_REQUEST,
     SERVER_ERROR,
     TEMPORARILY_UNAVAILABLE,
+    ChangedPlaces,
     ProtocolError,
+    Replayed,
 )
+from oidc.protocol.legible import all_legible, legible
 from oidc.protocol.token_response import NO_STORE
 
 AnyRequest = Request[Any, Any, Any]
 
 CLIENT = "client"
 """Key of the request's state: the client_id, once it has authenticated."""
+CLAIMED = "client_claimed"
+"""Key of the request's state: the client_id that came, proved or not."""
 HEADERS = "answer_headers"
 """Key of the request's state: headers that its answer has in any case."""
 
@@ -61,21 +66,36 @@ def protocol_error_of(error: Exception) -> ProtocolError:
 
 
 def note(request: AnyRequest, error: Exception, known: ProtocolError) -> None:
-    """The log's line: who is known to have asked, the code and the detail; nothing that was sent. What is away is not
-    the request's affair and was said already, once for all (accounts/outage.py)."""
+    """The log's one line: who asked, why not, and what came beside what is accepted; no secret of what was sent. What
+    is away is not the request's affair and was said already, once for all (accounts/outage.py)."""
     if isinstance(error, Unavailable):
         return
-    said = {
-        "path": request.url.path,
-        "client": request.state.get(CLIENT),
-        "error": known.code,
-        "why": known.description,
-        "detail": known.detail,
-    }
+    if isinstance(error, ChangedPlaces):
+        request.state[CLAIMED] = None
+    said = {"path": request.scope.get("path_template", ""), **who_asked(request), **said_of(known)}
     if known.status >= 500:
         log.error("failed", **said, exc_info=error)
+    elif isinstance(error, Replayed):
+        log.warning("replayed", **said)
     else:
         log.info("refused", **said)
+
+
+def who_asked(request: AnyRequest) -> dict[str, str | None]:
+    """`client` where it authenticated; else the name that came, marked as no more than claimed."""
+    client, claimed = request.state.get(CLIENT), request.state.get(CLAIMED)
+    if client is None and claimed is not None:
+        return {CLIENT: None, CLAIMED: legible(claimed)}
+    return {CLIENT: client}
+
+
+def said_of(error: ProtocolError) -> dict[str, Any]:
+    """A refusal as every log line of this package says it."""
+    said: dict[str, Any] = {"error": error.code, "why": error.description, "detail": error.detail.reason}
+    for name, values in (("came", error.detail.came), ("accepted", error.detail.accepted)):
+        if values is not None:
+            said[name] = all_legible(values)
+    return said
 
 
 def json_response(members: dict[str, Any], headers: dict[str, str], status: int = 200) -> Response[bytes]:

@@ -21,7 +21,7 @@ from identity.window import Window, require_room
 from oidc.client import RegisteredClient, find_client, put_client, set_disabled
 from oidc.endpoints.bearer import NoToken
 from oidc.endpoints.cors import ANYONE, preflight
-from oidc.endpoints.errors import ERRORS, as_json, json_response
+from oidc.endpoints.errors import CLAIMED, CLIENT, ERRORS, as_json, json_response
 from oidc.protocol.client_metadata import ClientMetadata
 from oidc.protocol.errors import INVALID_CLIENT_METADATA, INVALID_TOKEN, TEMPORARILY_UNAVAILABLE, ProtocolError
 from oidc.protocol.strict_json import json_object
@@ -162,11 +162,13 @@ async def _own(
     """The client whose token this is. A client that does not exist, and a token of another, are answered alike
     (RFC 7592 section 4)."""
     _require_on(provider)
+    request.state[CLAIMED] = client_id
     token = _bearer(request)
     since = await registered_at(db, client_id, token)
     client = await find_client(db, client_id) if since is not None else None
     if since is None or client is None:
-        raise ProtocolError(INVALID_TOKEN, "The registration access token is not valid.")
+        raise ProtocolError(INVALID_TOKEN, "The registration access token is not valid.", detail="unknown")
+    request.state[CLIENT] = client_id
     return client, token, since
 
 

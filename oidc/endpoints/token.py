@@ -11,11 +11,10 @@ from accounts.database import Transaction, new_secret
 from accounts.store import Store
 from accounts.vault import Vault
 from oidc.client import RegisteredClient
-from oidc.client_authentication import authenticate
 from oidc.encryption import Recipient, recipient_of
-from oidc.endpoints.certificate import certificate_of
+from oidc.endpoints.caller import calling_client
 from oidc.endpoints.cors import ANYONE, preflight
-from oidc.endpoints.errors import CLIENT, ERRORS, HEADERS, json_response
+from oidc.endpoints.errors import ERRORS, HEADERS, json_response
 from oidc.endpoints.grants import authorization_code, client_credentials, refresh_token, token_exchange, waiting
 from oidc.endpoints.grants.granted import Exchange, Granted
 from oidc.endpoints.shown import shown_sender
@@ -29,9 +28,9 @@ from oidc.protocol.client_metadata import (
     REFRESH_TOKEN,
     TOKEN_EXCHANGE_GRANT,
 )
-from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, ProtocolError
+from oidc.protocol.errors import UNSUPPORTED_GRANT_TYPE, Detail, ProtocolError
 from oidc.protocol.id_token import half_hash, id_token_claims
-from oidc.protocol.token_request import TokenRequest, read_token_request
+from oidc.protocol.parameters import Parameters
 from oidc.protocol.token_response import NO_STORE, token_response
 from oidc.protocol.vector import vector_of
 from oidc.provider import Provider
@@ -59,28 +58,26 @@ async def token(
     provider: NamedDependency[Provider],
 ) -> Response[bytes]:
     """RFC 6749 sections 4.1.3, 5 and 6, OpenID Connect Core sections 3.1.3 and 12."""
-    headers = request.headers
-    asked = read_token_request(await request.body(), headers.get("content-type"), headers.get("authorization"))
-    here, certificate = provider.audiences("/token"), certificate_of(request, provider)
-    client = await authenticate(db, store, provider, asked.credentials, now, endpoints=here, certificate=certificate)
-    request.state[CLIENT] = client.client_id
-    exchange = allowed_exchange(asked, client)
+    client, parameters = await calling_client(request, db, store, provider, now)
+    exchange = allowed_exchange(parameters, client)
     sender = binding_of(client, await shown_sender(request, store, vault, provider, now, client=client))
     keys = await provider.keys.current(db, now)
     await keys.ready(client.metadata.id_token_signed_response_alg)  # else nothing shall be spent in vain
     recipient = await recipient_of(db, provider, client, "id_token", now)
-    granted = await exchange(db, vault, provider, client, asked.parameters, sender, now)
+    granted = await exchange(db, vault, provider, client, parameters, sender, now)
     answer = await answered(db, vault, provider, client, keys, recipient, granted, now)
     answer.headers.update(request.state.get(HEADERS, {}))
     return answer
 
 
-def allowed_exchange(asked: TokenRequest, client: RegisteredClient) -> Exchange:
+def allowed_exchange(parameters: Parameters, client: RegisteredClient) -> Exchange:
     """RFC 6749 section 5.2: a grant type we have, and one this client registered for."""
-    exchange = EXCHANGES.get(asked.grant_type)
+    grant_type = parameters.require("grant_type")
+    exchange = EXCHANGES.get(grant_type)
     if exchange is None:
-        raise ProtocolError(UNSUPPORTED_GRANT_TYPE, "The grant_type is not supported.")
-    require_grant_type(client, asked.grant_type)
+        detail = Detail("unknown grant type", grant_type, tuple(EXCHANGES))
+        raise ProtocolError(UNSUPPORTED_GRANT_TYPE, "The grant_type is not supported.", detail=detail)
+    require_grant_type(client, grant_type)
     return exchange
 
 

@@ -14,14 +14,15 @@ from accounts.database import Transaction
 from accounts.errors import Refusal
 from accounts.store import Store
 from accounts.vault import Vault
-from oidc.access_token import find_released
+from oidc.access_token import fate_of, find_released
 from oidc.client import RegisteredClient
 from oidc.encryption import recipient_of
 from oidc.endpoints.bearer import Presented, challenge, presented_token
 from oidc.endpoints.cors import ANYONE, preflight
+from oidc.endpoints.errors import CLAIMED, CLIENT, json_response
 from oidc.endpoints.errors import HEADERS as ANSWER_HEADERS
-from oidc.endpoints.errors import json_response
 from oidc.endpoints.shown import shown_sender
+from oidc.fate import why_not
 from oidc.protocol.dpop import require_scheme_of_binding
 from oidc.protocol.errors import INSUFFICIENT_SCOPE, INVALID_TOKEN, ProtocolError
 from oidc.protocol.step_up import require_least_acr
@@ -53,7 +54,11 @@ async def userinfo(
     row = await find_released(db, presented.token, now)
     client = None if row is None else await provider.clients.find(db, row.client_id, now)
     if row is None or client is None:
-        raise ProtocolError(INVALID_TOKEN, "The access token is not valid, or not any more.")
+        fate = await fate_of(db, presented.token)
+        request.state[CLAIMED] = fate.client_id if fate else None
+        why = why_not(fate, fate.client_id if fate else "", now)
+        raise ProtocolError(INVALID_TOKEN, "The access token is not valid, or not any more.", detail=why)
+    request.state[CLIENT] = row.client_id  # it was given the token
     require_scheme_of_binding(presented.scheme, row.dpop_jkt)
     if row.dpop_jkt is not None or row.certificate_thumbprint is not None:
         await _require_holder(request, store, vault, provider, client, presented, row, now)

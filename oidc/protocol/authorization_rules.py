@@ -11,6 +11,7 @@ from oidc.protocol.errors import (
     REQUEST_NOT_SUPPORTED,
     REQUEST_URI_NOT_SUPPORTED,
     UNSUPPORTED_RESPONSE_TYPE,
+    Detail,
     ProtocolError,
 )
 from oidc.protocol.parameters import Parameters, require_at_most, split_scope, split_words
@@ -36,7 +37,8 @@ def require_exact_redirect_uri(asked: str | None, client: Client) -> str:
         return asked
     if client.metadata.application_type == "native" and any(differs_in_port(asked, uri) for uri in registered):
         return asked
-    raise ProtocolError(INVALID_REQUEST, "The redirect_uri is not registered for this client.")
+    detail = Detail("redirect_uri not registered", asked, registered)
+    raise ProtocolError(INVALID_REQUEST, "The redirect_uri is not registered for this client.", detail=detail)
 
 
 def differs_in_port(asked: str, registered: str) -> bool:
@@ -57,8 +59,10 @@ def refuse_what_is_not_supported(parameters: Parameters) -> None:
 
 def require_code_response(parameters: Parameters) -> None:
     """RFC 6749 section 3.1.1, R2: `code` and nothing else."""
-    if parameters.require("response_type") != "code":
-        raise ProtocolError(UNSUPPORTED_RESPONSE_TYPE, "The response_type must be code.")
+    response_type = parameters.require("response_type")
+    if response_type != "code":
+        detail = Detail("wrong response_type", tuple(response_type.split()), "code")
+        raise ProtocolError(UNSUPPORTED_RESPONSE_TYPE, "The response_type must be code.", detail=detail)
 
 
 def require_allowed_response_mode(asked: str | None, client: Client, capabilities: Capabilities) -> str:
@@ -68,7 +72,8 @@ def require_allowed_response_mode(asked: str | None, client: Client, capabilitie
         return "jwt" if signing else "query"
     allowed = client.metadata.response_modes or capabilities.response_modes
     if asked not in allowed or asked not in capabilities.response_modes:
-        raise ProtocolError(INVALID_REQUEST, "The response_mode is not supported.")
+        detail = Detail("response_mode not allowed", asked, tuple(allowed))
+        raise ProtocolError(INVALID_REQUEST, "The response_mode is not supported.", detail=detail)
     if signing and not asked.endswith("jwt"):
         raise ProtocolError(INVALID_REQUEST, "This client must ask for a signed response.")
     return asked
@@ -89,8 +94,10 @@ def read_scope(
         raise ProtocolError(INVALID_SCOPE, "The parameter scope is missing.")
     known = tuple(scope for scope in asked if scope in capabilities.scopes)
     allowed = client.metadata.scope
-    if allowed is not None and not set(known) <= {*allowed, "openid"}:
-        raise ProtocolError(INVALID_SCOPE, "The client is not registered for one of the scopes.")
+    refused = () if allowed is None else tuple(scope for scope in known if scope not in {*allowed, "openid"})
+    if refused:
+        text = f"The client is not registered for the scope {' '.join(refused)}."
+        raise ProtocolError(INVALID_SCOPE, text, detail=Detail("scope not registered", refused, tuple(allowed or ())))
     if "openid" not in known:
         about_the_person = {"profile", "email", "phone", "address", "offline_access"}
         known = tuple(scope for scope in known if scope not in about_the_person)

@@ -6,7 +6,7 @@ import msgspec
 
 from oidc.protocol.capabilities import STANDARD
 from oidc.protocol.client_metadata import ClientMetadata
-from oidc.protocol.errors import UNAUTHORIZED_CLIENT, ProtocolError
+from oidc.protocol.errors import UNAUTHORIZED_CLIENT, Detail, ProtocolError
 from oidc.protocol.lifetimes import Lifetimes
 from oidc.protocol.sector import sector_of
 from oidc.protocol.uris import host_of, is_loopback
@@ -70,7 +70,8 @@ class Client(msgspec.Struct, frozen=True):
 def require_grant_type(client: Client, grant_type: str) -> None:
     """RFC 6749 section 5.2: a client uses the grant types it registered for."""
     if not client.uses(grant_type):
-        raise ProtocolError(UNAUTHORIZED_CLIENT, "The client is not registered for this grant type.")
+        detail = Detail("grant type not registered", grant_type, client.metadata.grant_types)
+        raise ProtocolError(UNAUTHORIZED_CLIENT, "The client is not registered for this grant type.", detail=detail)
 
 
 def lifetimes_of(client: Client, default: Lifetimes) -> Lifetimes:

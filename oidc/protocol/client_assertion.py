@@ -17,8 +17,8 @@ from oidc.protocol.jwt import (
     require_instant,
     require_jti,
     require_lifetime,
-    told,
     verify_jwt,
+    wrong_audience,
 )
 from oidc.protocol.profile import algorithms_for, rules_of
 
@@ -90,6 +90,4 @@ def require_audience(audience: object, client: Client, issuer: str, endpoints: S
     ours = (issuer,) if rules_of(client).issuer_is_the_audience else tuple(dict.fromkeys((issuer, *endpoints)))
     named = audience if isinstance(audience, list) and not rules_of(client).issuer_is_the_audience else [audience]
     if not named or (client.is_fapi and len(named) > 1) or not all(name in ours for name in named):
-        raise ProtocolError(
-            INVALID_CLIENT, f"The aud of the client assertion is {told(audience)}; it must be {' or '.join(ours)}."
-        )
+        raise wrong_audience(KIND, audience, ours)

@@ -4,7 +4,7 @@ import msgspec
 
 from oidc.protocol.authorization_rules import read_locales
 from oidc.protocol.client import Client
-from oidc.protocol.errors import INVALID_REQUEST, ProtocolError
+from oidc.protocol.errors import INVALID_REQUEST, Detail, ProtocolError
 from oidc.protocol.id_token_hint import Hint
 from oidc.protocol.parameters import Parameters, require_at_most
 
@@ -84,7 +84,10 @@ def require_registered_return(request: EndSessionRequest, client: Client | None)
     if uri is None or client is None:
         return None
     if uri not in client.metadata.post_logout_redirect_uris:
-        raise ProtocolError(INVALID_REQUEST, "The post_logout_redirect_uri is not registered for this client.")
+        detail = Detail("post_logout_redirect_uri not registered", uri, client.metadata.post_logout_redirect_uris)
+        raise ProtocolError(
+            INVALID_REQUEST, "The post_logout_redirect_uri is not registered for this client.", detail=detail
+        )
     return ReturnTo(uri, request.state)
 
 

@@ -71,28 +71,54 @@ STATUS = {
 NOT_FOR_THE_WIRE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
+class Detail(msgspec.Struct, frozen=True):
+    """What the log says of a refusal beside its own words: which of the possible reasons it was, the value that came,
+    and what is registered or accepted instead.
+
+    Never a secret, and never what identifies a person. `came` is what a stranger wrote; where it is written down it is
+    bounded (oidc/protocol/legible.py), so no rule needs to.
+    """
+
+    reason: str = ""
+    came: str | tuple[str, ...] | None = None
+    accepted: str | tuple[str, ...] | None = None
+
+
 class ProtocolError(Exception):
     """A refusal in a protocol's own words.
 
     `code` is one of the codes above. `description` goes on the wire, in the characters RFC 6749 section 5.2 allows
     (others become "?"). It never holds a secret; of what the caller sent it repeats at most what names no person and
-    proves nothing (an audience). `detail` is for the log alone. `status` is the HTTP status where the answer is not a
-    redirect; without it the table above decides.
+    proves nothing (an audience, a scope, a method). `detail` is for the log alone; a text is its reason. `status` is
+    the HTTP status where the answer is not a redirect; without it the table above decides.
     """
 
-    def __init__(self, code: str, description: str, *, detail: str = "", status: int | None = None) -> None:
+    def __init__(self, code: str, description: str, *, detail: str | Detail = "", status: int | None = None) -> None:
         super().__init__(code, description)
         self.code = code
         self.description = NOT_FOR_THE_WIRE.sub("?", description)
-        self.detail = detail
+        self.detail = detail if isinstance(detail, Detail) else Detail(detail)
         self.status = STATUS.get(code, 400) if status is None else status
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.description}" + (f" ({self.detail})" if self.detail else "")
+        return f"{self.code}: {self.description}" + (f" ({self.detail.reason})" if self.detail.reason else "")
 
     def fields(self) -> dict[str, str]:
         """The members of the JSON answer or of the redirect (RFC 6749 sections 4.1.2.1 and 5.2)."""
         return {"error": self.code, "error_description": self.description}
+
+
+class Replayed(ProtocolError):
+    """What is good once came again: somebody has a copy, so everything it gave was revoked (RFC 9700 sections 4.5 and
+    4.14.2). It stands out in the log."""
+
+
+class ChangedPlaces(ProtocolError):
+    """Name and secret of a client stand in each other's place: the name that came is a secret, and is not logged."""
+
+    def __init__(self) -> None:
+        detail = "client_id and client_secret have changed places"
+        super().__init__(INVALID_CLIENT, "The client is not known.", detail=detail)
 
 
 class ReplyTo(msgspec.Struct, frozen=True):
@@ -108,7 +134,7 @@ class AuthorizationError(ProtocolError):
     """A refusal that may travel to the redirect URI. A plain `ProtocolError` of `/authorize` is shown on a page."""
 
     def __init__(
-        self, code: str, description: str, reply_to: ReplyTo, *, detail: str = "", status: int | None = None
+        self, code: str, description: str, reply_to: ReplyTo, *, detail: str | Detail = "", status: int | None = None
     ) -> None:
         super().__init__(code, description, detail=detail, status=status)
         self.reply_to = reply_to

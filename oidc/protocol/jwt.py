@@ -11,8 +11,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
-from oidc.protocol.errors import ProtocolError
+from oidc.protocol.errors import Detail, ProtocolError
 from oidc.protocol.keys import keys_for, read_public_key
+from oidc.protocol.legible import all_legible
 from oidc.protocol.strict_json import json_object
 
 MAX_JWT = 16_384
@@ -21,8 +22,6 @@ SKEW = timedelta(seconds=10)
 SEGMENT = re.compile(r"[A-Za-z0-9_-]*")
 # Header members that point to keys elsewhere, change how the content is read, or that a verifier must understand.
 REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u", "x5c", "zip", "b64", "enc")
-MAX_TOLD = 300
-"""Characters of a wrong audience that a refusal repeats."""
 MAX_TRIED_KEYS = 4
 
 
@@ -90,9 +89,10 @@ def verify_jwt(token: str, keys: Sequence[Key], kind: JwtKind) -> Jwt:
         raise ProtocolError(kind.error, f"The {kind.name} has a kid that is no text.")
     candidates = keys_for(keys, kid=jwt.kid, algorithm=jwt.algorithm)
     if not candidates:
-        raise UnknownKey(kind.error, f"The {kind.name} is signed with a key that is not known.")
+        detail = Detail("unknown kid", jwt.kid or "", tuple(key.kid for key in keys if key.kid))
+        raise UnknownKey(kind.error, f"The {kind.name} is signed with a key that is not known.", detail=detail)
     if not any(signed_by(jwt, key) for key in candidates[:MAX_TRIED_KEYS]):
-        raise ProtocolError(kind.error, f"The signature of the {kind.name} is not valid.")
+        raise ProtocolError(kind.error, f"The signature of the {kind.name} is not valid.", detail="wrong signature")
     return jwt
 
 
@@ -111,7 +111,10 @@ def verify_with_embedded_key(token: str, kind: JwtKind) -> tuple[Jwt, Key]:
 def require_header(jwt: Jwt, kind: JwtKind) -> None:
     """RFC 8725 sections 3.1 and 3.11: the algorithm and the type are ours to choose, not the sender's."""
     if jwt.header.get("alg") not in kind.algorithms:
-        raise ProtocolError(kind.error, f"The {kind.name} is signed with an algorithm that is not accepted.")
+        detail = Detail("wrong algorithm", jwt.algorithm, tuple(kind.algorithms))
+        raise ProtocolError(
+            kind.error, f"The {kind.name} is signed with an algorithm that is not accepted.", detail=detail
+        )
     refused = [name for name in REFUSED_HEADERS if name in jwt.header and not (name == "jwk" and kind.embeds_key)]
     if refused:
         raise ProtocolError(kind.error, f"The header of the {kind.name} holds {refused[0]}, which is not accepted.")
@@ -166,7 +169,7 @@ def require_current(claims: Mapping[str, Any], kind: JwtKind, now: datetime, *, 
     moment, skew = now.timestamp(), SKEW.total_seconds()
     expires = read_instant(claims, "exp", kind)
     if expires is not None and expires + skew <= moment:
-        raise ProtocolError(kind.error, f"The {kind.name} has expired.")
+        raise ProtocolError(kind.error, f"The {kind.name} has expired.", detail="expired")
     for name in ("nbf", "iat"):
         instant = read_instant(claims, name, kind)
         if instant is not None and instant > moment + skew:
@@ -191,6 +194,9 @@ def require_jti(claims: Mapping[str, Any], kind: JwtKind) -> str:
     return jti
 
 
-def told(audience: object) -> str:
-    """An `aud` as a refusal repeats it: it names services, and who sees the refusal is who wrote it."""
-    return "missing" if audience is None else msgspec.json.encode(audience).decode().replace('"', "'")[:MAX_TOLD]
+def wrong_audience(kind: JwtKind, audience: object, accepted: Sequence[str]) -> ProtocolError:
+    """Says what came and what is accepted: an `aud` names services, and who sees the refusal is who wrote it."""
+    came = tuple(str(name) for name in (audience if isinstance(audience, list) else [audience]))
+    told = "missing" if audience is None else " ".join(all_legible(came)) or "empty"
+    text = f"The aud of the {kind.name} is {told}; it must be {' or '.join(accepted)}."
+    return ProtocolError(kind.error, text, detail=Detail("wrong aud", came, tuple(accepted)))

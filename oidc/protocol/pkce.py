@@ -38,11 +38,11 @@ def verify_code_verifier(challenge: str | None, verifier: str | None) -> None:
             raise ProtocolError(INVALID_GRANT, "There is a code_verifier, but the request had no code_challenge.")
         return
     if verifier is None:
-        raise ProtocolError(INVALID_GRANT, "The parameter code_verifier is missing.")
+        raise ProtocolError(INVALID_GRANT, "The parameter code_verifier is missing.", detail="no verifier")
     if not VERIFIER.fullmatch(verifier):
         raise ProtocolError(INVALID_GRANT, "The code_verifier does not match.", detail="malformed verifier")
     if not hmac.compare_digest(s256(verifier), challenge):
-        raise ProtocolError(INVALID_GRANT, "The code_verifier does not match.")
+        raise ProtocolError(INVALID_GRANT, "The code_verifier does not match.", detail="wrong verifier")
 
 
 def s256(verifier: str) -> str:

@@ -19,8 +19,8 @@ from oidc.protocol.jwt import (
     require_current,
     require_header,
     require_lifetime,
-    told,
     verify_jwt,
+    wrong_audience,
 )
 from oidc.protocol.parameters import MAX_FIELDS, MAX_NAME, Parameters, require_plain_characters
 from oidc.protocol.profile import algorithms_for, require_signed
@@ -116,7 +116,7 @@ def require_audience(audience: object, issuer: str, *, required: bool, error: st
     """RFC 9101 section 5.2.1: our issuer, alone or among others."""
     audiences = audience if isinstance(audience, list) else [audience] if audience is not None else []
     if issuer not in audiences and (required or audiences):
-        raise ProtocolError(error, f"The aud of the request object is {told(audience)}; it must be {issuer}.")
+        raise wrong_audience(msgspec.structs.replace(KIND, error=error), audience, (issuer,))
 
 
 def read_unsigned(token: str, client: Client, capabilities: Capabilities) -> Parameters:

@@ -16,10 +16,10 @@ from oidc.protocol.client_metadata import (
     SELF_SIGNED_TLS,
     TLS_CLIENT_AUTH,
 )
-from oidc.protocol.errors import INVALID_CLIENT, INVALID_GRANT, INVALID_REQUEST, INVALID_SCOPE, ProtocolError
-from oidc.protocol.parameters import Parameters, decode_text, read_form, split_scope
+from oidc.protocol.errors import INVALID_CLIENT, INVALID_GRANT, INVALID_REQUEST, INVALID_SCOPE, Detail, ProtocolError
+from oidc.protocol.legible import all_legible
+from oidc.protocol.parameters import Parameters, decode_text, split_scope
 
-MAX_TOKEN_REQUEST = 16_384
 BASIC = re.compile(r"basic +([A-Za-z0-9+/=]{1,4096})", re.IGNORECASE)
 
 
@@ -51,14 +51,6 @@ class ClientCredentials(msgspec.Struct, frozen=True):
         return tuple(secret for secret in (self.secret, self.raw_secret) if secret is not None)
 
 
-class TokenRequest(msgspec.Struct, frozen=True):
-    """The shared part of every token request; the rest is in `parameters`, for the grant type to read."""
-
-    grant_type: str
-    credentials: ClientCredentials
-    parameters: Parameters
-
-
 class CodeGrant(msgspec.Struct, frozen=True):
     """RFC 6749 section 4.1.3."""
 
@@ -72,14 +64,6 @@ class RefreshGrant(msgspec.Struct, frozen=True):
 
     refresh_token: str
     scope: tuple[str, ...]
-
-
-def read_token_request(body: bytes, content_type: str | None, authorization: str | None) -> TokenRequest:
-    """`authorization` is the header of that name. Raises `invalid_request`, `invalid_client`."""
-    parameters = read_form(body, content_type, max_bytes=MAX_TOKEN_REQUEST)
-    return TokenRequest(
-        parameters.require("grant_type"), read_client_credentials(parameters, authorization), parameters
-    )
 
 
 def read_client_credentials(parameters: Parameters, authorization: str | None) -> ClientCredentials:
@@ -159,7 +143,9 @@ def require_registered_method(credentials: ClientCredentials, client: Client) ->
     by_name = credentials.method == NO_AUTHENTICATION and registered in {TLS_CLIENT_AUTH, SELF_SIGNED_TLS}
     by_secret = {credentials.method, registered} <= {SECRET_BASIC, SECRET_POST} and not client.is_fapi
     if credentials.method != registered and not by_name and not by_secret:
-        raise ProtocolError(INVALID_CLIENT, "The client is not registered for this way to authenticate.")
+        text = f"The client is not registered for this way to authenticate: {credentials.method}."
+        detail = Detail("another authentication method", credentials.method, registered)
+        raise ProtocolError(INVALID_CLIENT, text, detail=detail)
 
 
 def read_code_grant(parameters: Parameters) -> CodeGrant:
@@ -172,7 +158,10 @@ def require_same_redirect_uri(asked: str | None, given: str) -> None:
     if asked is None:
         raise ProtocolError(INVALID_REQUEST, "The parameter redirect_uri is missing.")
     if asked != given:
-        raise ProtocolError(INVALID_GRANT, "The redirect_uri is not the one of the authorization request.")
+        detail = Detail("another redirect_uri", asked, given)
+        raise ProtocolError(
+            INVALID_GRANT, "The redirect_uri is not the one of the authorization request.", detail=detail
+        )
 
 
 def read_refresh_grant(parameters: Parameters) -> RefreshGrant:
@@ -183,6 +172,9 @@ def read_refresh_grant(parameters: Parameters) -> RefreshGrant:
 def narrow_scope(granted: Iterable[str], asked: tuple[str, ...]) -> tuple[str, ...]:
     """RFC 6749 section 6: less than was granted, never more; all of it where nothing is asked."""
     allowed = tuple(granted)
-    if not set(asked) <= set(allowed):
-        raise ProtocolError(INVALID_SCOPE, "The scope is more than was granted.")
+    more = tuple(scope for scope in asked if scope not in allowed)
+    if more:
+        named = " ".join(all_legible(more))
+        detail = Detail("scope not granted", asked, allowed)
+        raise ProtocolError(INVALID_SCOPE, f"The scope is more than was granted: {named}.", detail=detail)
     return asked or allowed

@@ -103,6 +103,8 @@ def test_nothing_that_was_planted_is_in_the_log_not_even_after_a_crash(tmp_path:
         citizen.token(grant_type="refresh_token", refresh_token=access)
         citizen.token(**exchange, code_verifier=verifier)  # a replay, which revokes
         citizen.http.post(f"{issuer}/token", data=exchange, auth=("rp", "canary-client-secret-wrong"))
+        citizen.http.post(f"{issuer}/token", data=exchange, auth=(CLIENT_SECRET, "rp"))  # in each other's place
+        citizen.http.post(f"{issuer}/par", data={"scope": access}, auth=(access, "canary-client-secret-wrong"))
         citizen.http.get(f"{issuer}/authorize", params={"client_id": "canary-handle@example.org", "state": access})
         citizen.http.get(f"{issuer}/authorize", params={"client_id": "rp", "redirect_uri": f"{CALLBACK}/{access}"})
 
@@ -143,6 +145,7 @@ def test_nothing_that_was_planted_is_in_the_log_not_even_after_a_crash(tmp_path:
     lines = [json.loads(line) for line in log.splitlines() if not line.startswith("warning: ")]
     assert {line["event"] for line in lines} >= {
         "refused",
+        "replayed",
         "authorization_refused",
         "form_refused",
         "failed",

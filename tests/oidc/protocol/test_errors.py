@@ -2,7 +2,7 @@
 
 import pytest
 
-from oidc.protocol.errors import MetadataError, Problem, ProtocolError, ReplyTo, may_travel
+from oidc.protocol.errors import Detail, MetadataError, Problem, ProtocolError, ReplyTo, may_travel
 
 
 def test_the_description_holds_only_characters_the_wire_allows():
@@ -39,12 +39,13 @@ def test_a_status_can_be_said():
 def test_a_refusal_that_may_travel_keeps_what_it_says():
     """RFC 6749 section 4.1.2.1."""
     reply_to = ReplyTo("parks", "https://parks.example/callback", state="s")
-    error = may_travel(ProtocolError("login_required", "Sign in.", detail="no session"), reply_to)
+    detail = Detail("no session", "came", ("accepted",))
+    error = may_travel(ProtocolError("login_required", "Sign in.", detail=detail), reply_to)
 
     assert (error.code, error.description, error.detail, error.reply_to) == (
         "login_required",
         "Sign in.",
-        "no session",
+        detail,
         reply_to,
     )
 
