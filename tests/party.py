@@ -20,6 +20,8 @@ from services import SQLITE, Backend
 from simulated import CALLBACK, Outsider, Page, Simulator, simulator
 
 PASSWORD = "four plain words walking"
+BY_ITSELF = Backend(SQLITE, "", "")
+"""SQLite and memory, for what a library sees: where things are kept is shown by Authlib's flow and by two workers."""
 BYE = "http://localhost:9/callback/signed-out"
 """Begins like the redirect URI, so that the same walk ends at both."""
 

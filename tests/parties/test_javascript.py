@@ -6,9 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 from joserfc.jwk import ECKey
-from party import BYE, Ear, provider, registered
+from party import BY_ITSELF, BYE, Ear, provider, registered
 from relying_parties import play
-from services import Backend
 
 SECRET = "what the JavaScript client and the provider alone know"
 KEY = ECKey.generate_key("P-256", {"kid": "of-javascript", "use": "sig", "alg": "ES256"})
@@ -17,7 +16,7 @@ BY_KEY = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [KEY
 ES256 = {"id_token_signed_response_alg": "ES256"}
 
 
-def test_openid_client_completes_the_whole_flow(empty_backend: Backend, tmp_path: Path) -> None:
+def test_openid_client_completes_the_whole_flow(tmp_path: Path) -> None:
     """As a confidential and as a public client; its checks of state, nonce, iss, signature, max_age are on."""
     with Ear() as ear:
         clients = [
@@ -25,7 +24,7 @@ def test_openid_client_completes_the_whole_flow(empty_backend: Backend, tmp_path
                        backchannel_logout_uri=ear.address("trusted"), **ES256),
             registered("public", backchannel_logout_uri=ear.address("public"), **PUBLIC, **ES256),
         ]  # fmt: skip
-        with provider(tmp_path, empty_backend, clients) as (_, visitors):
+        with provider(tmp_path, BY_ITSELF, clients) as (_, visitors):
             for client, visitor in zip(clients, visitors, strict=False):
                 known = {name: client[name] for name in ("client_id", "client_secret") if name in client}
 
@@ -41,13 +40,13 @@ def test_openid_client_completes_the_whole_flow(empty_backend: Backend, tmp_path
                 assert ear.token(client["client_id"]).count(".") == 2
 
 
-def test_oauth4webapi_completes_the_whole_flow(empty_backend: Backend, tmp_path: Path) -> None:
+def test_oauth4webapi_completes_the_whole_flow(tmp_path: Path) -> None:
     """By secret and by key; revoking the refresh token ends the access token with it."""
     clients = [
         registered("by-secret", SECRET, token_endpoint_auth_method="client_secret_basic", **ES256),
         registered("by-key", **BY_KEY, **ES256),
     ]
-    with provider(tmp_path, empty_backend, clients) as (_, visitors):
+    with provider(tmp_path, BY_ITSELF, clients) as (_, visitors):
         proofs: list[dict[str, Any]] = [{"client_secret": SECRET}, {"jwk": KEY.as_dict(private=True)}]
         for client, visitor, proof in zip(clients, visitors, proofs, strict=False):
             found = play("oauth4webapi.mjs", visitor, client_id=client["client_id"], **proof)
@@ -60,13 +59,13 @@ def test_oauth4webapi_completes_the_whole_flow(empty_backend: Backend, tmp_path:
 
 
 @pytest.mark.parametrize("profile", ["fapi2", "fapi2-message-signing"])
-def test_oauth4webapi_as_fapi_has_it(profile: str, empty_backend: Backend, tmp_path: Path) -> None:
+def test_oauth4webapi_as_fapi_has_it(profile: str, tmp_path: Path) -> None:
     """FAPI 2.0: PAR, DPoP, private_key_jwt and JARM together, and JAR for Message Signing; a token in other hands is
     worth nothing."""
     client = registered("bank", profile=profile, dpop_bound_access_tokens=True,
                         require_pushed_authorization_requests=True,
                         authorization_signed_response_alg="ES256", **BY_KEY, **ES256)  # fmt: skip
-    with provider(tmp_path, empty_backend, [client]) as (running, [visitor, *_]):
+    with provider(tmp_path, BY_ITSELF, [client]) as (running, [visitor, *_]):
         says = httpx2.get(f"{running.issuer}/.well-known/openid-configuration").json()
         assert {"pushed_authorization_request_endpoint", "dpop_signing_alg_values_supported"} <= says.keys()
 

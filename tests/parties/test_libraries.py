@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from party import Visitor, provider, registered
+from party import BY_ITSELF, Visitor, provider, registered
 from relying_parties import Service, play, served
-from services import SQLITE, Backend
 from simulated import Simulator, free_port
 
 SECRET = "what this service and the provider alone know"
@@ -38,7 +37,6 @@ SCRIPTS = (
     "pyoidc_client.py",
     "idpyoidc_client.py",
 )
-COOKIES = pytest.mark.xfail(reason="our session cookie has the name of Flask's", strict=True)
 CODES = pytest.mark.xfail(reason="the simulator takes a one-time code once", strict=True)
 SOMEBODY_ELSE = "somebody else"
 ALL = {**SERVICES, **WITH_A_FAULT_ONCE}
@@ -73,7 +71,7 @@ class Parties:
 
 @pytest.fixture(scope="module")
 def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
-    """The simulator, on SQLite and memory: what is tested is what it says, not where it keeps it."""
+    """What all tests of this file share."""
     ports = {script: free_port() for script in ALL}
     clients = [
         registered(script, SECRET, **{**metadata, "redirect_uris": [f"http://localhost:{ports[script]}{callback}"]})
@@ -81,12 +79,11 @@ def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
     ]
     clients += [registered(script, SECRET) for script in SCRIPTS]
     names = [*ALL, *SCRIPTS, SOMEBODY_ELSE]
-    folder, here = tmp_path_factory.mktemp("libraries"), Backend(SQLITE, "", "")
-    with provider(folder, here, clients, people=len(names)) as (simulator, visitors):
+    with provider(tmp_path_factory.mktemp("libraries"), BY_ITSELF, clients, people=len(names)) as (simulator, visitors):
         yield Parties(simulator, ports, dict(zip(names, visitors, strict=True)))
 
 
-@pytest.mark.parametrize("script", [pytest.param(s, marks=COOKIES if "flask" in s else ()) for s in SERVICES])
+@pytest.mark.parametrize("script", SERVICES)
 def test_a_service_made_with_this_library_signs_a_person_in(script: str, parties: Parties) -> None:
     """It runs by itself, as its manual says."""
     with parties.service(script) as service:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from party import provider, registered, walk
+from party import BY_ITSELF, provider, registered, walk
 from playwright.async_api import Browser, Page
 from servers import missing
-from services import Backend
 
 pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
@@ -61,9 +60,7 @@ async def leave_for(page: Page, call: str) -> None:
         await page.evaluate(f"() => {{ {call} }}")
 
 
-async def test_oidc_client_ts_signs_in_and_the_second_visit_is_silent(
-    browser: Browser, empty_backend: Backend, tmp_path: Path
-) -> None:
+async def test_oidc_client_ts_signs_in_and_the_second_visit_is_silent(browser: Browser, tmp_path: Path) -> None:
     """Code and PKCE from another origin, CORS included; then `prompt=none`, by redirect and in a frame; refresh by
     rotation; sign-out comes back."""
     with page_served() as origin:
@@ -74,7 +71,7 @@ async def test_oidc_client_ts_signs_in_and_the_second_visit_is_silent(
             redirect_uris=[home],
             post_logout_redirect_uris=[home],
         )
-        with provider(tmp_path, empty_backend, [client]) as (running, [visitor, *_]):
+        with provider(tmp_path, BY_ITSELF, [client]) as (running, [visitor, *_]):
             context = await browser.new_context()
             page = await context.new_page()
             complaints: list[str] = []
@@ -113,7 +110,7 @@ async def test_oidc_client_ts_signs_in_and_the_second_visit_is_silent(
 
 
 async def test_oidc_client_ts_notices_that_its_citizen_has_signed_out_elsewhere(
-    browser: Browser, empty_backend: Backend, tmp_path: Path
+    browser: Browser, tmp_path: Path
 ) -> None:
     """Session Management 1.0 as the library has it: its own frame asks ours each second, and what it hears when another
     tab signs out is enough."""
@@ -121,7 +118,7 @@ async def test_oidc_client_ts_notices_that_its_citizen_has_signed_out_elsewhere(
         home = f"{origin}/index.html"
         client = registered("in-the-browser", token_endpoint_auth_method="none", redirect_uris=[home])
         on = "--setting=logout.session_management=true"
-        with provider(tmp_path, empty_backend, [client], on) as (running, [visitor, *_]):
+        with provider(tmp_path, BY_ITSELF, [client], on) as (running, [visitor, *_]):
             context = await browser.new_context()
             page = await context.new_page()
             await page.goto(f"{home}#authority={running.issuer}")

@@ -52,7 +52,6 @@ def readmes_own(folder: Path, ports: dict[str, int]) -> Iterator[Simulator]:
         process.stdout.close()
 
 
-@pytest.mark.xfail(reason="our session cookie has the name of Flask's", strict=True)
 def test_flask_and_authlib_sign_in_at_readmes_own_addresses(tmp_path: Path) -> None:
     """Flask keeps its state in a cookie named `session` on localhost, where cookies know no ports: none of ours has
     that name. Then each call that README shows of the control listener is answered."""
