@@ -74,6 +74,9 @@ class PatientProtocol(HttpToolsProtocol):
         if size > MAX_HEAD:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("headers too large")  # the parser ends with it, and send_400_response answers
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError("not one Host")  # RFC 9112 section 3.2: before anything else is looked at
         self._awaited, self._head_ended, self._head_size = "body", True, 0
         super().on_headers_complete()
 

@@ -22,12 +22,20 @@ from oidc.protocol.claims import NO_CLAIMS, ClaimsAsked, read_claims
 from oidc.protocol.client import Client, require_grant_type
 from oidc.protocol.client_metadata import AUTHORIZATION_CODE
 from oidc.protocol.errors import INVALID_REQUEST, ProtocolError, ReplyTo, may_travel
-from oidc.protocol.parameters import Parameters, read_seconds, refuse_repeats, require_at_most
+from oidc.protocol.parameters import (
+    MAX_NONCE,
+    MAX_STATE,
+    Parameters,
+    read_hint,
+    read_seconds,
+    refuse_repeats,
+    require_at_most,
+)
 from oidc.protocol.pkce import read_code_challenge
 from oidc.protocol.resource import read_resources
 from oidc.protocol.vector import levels_of
 
-MAX_STATE, MAX_NONCE, MAX_HINT, MAX_VTR = 4096, 1024, 512, 1024
+MAX_VTR = 1024
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,13 +109,14 @@ def read_authorization_request(
 
 
 def readable_reply(parameters: Parameters, client: Client, capabilities: Capabilities) -> tuple[str, str | None]:
-    """How an error can be told: a response mode or a state that is itself at fault is left out of its answer."""
+    """How an error can be told: with the state that came, also one too long to be kept; one that came twice is none,
+    and a response mode that is itself at fault is not used."""
     try:
         mode = require_allowed_response_mode(parameters.get("response_mode"), client, capabilities)
     except ProtocolError:
         mode = require_allowed_response_mode(None, client, capabilities)
     try:
-        return mode, require_at_most(parameters, "state", MAX_STATE)
+        return mode, parameters.get("state")
     except ProtocolError:
         return mode, None
 
@@ -136,7 +145,7 @@ def judge(
         or levels_of(require_at_most(parameters, "vtr", MAX_VTR), capabilities)
         or metadata.default_acr_values,
         claims=read_claims(parameters.get("claims")),
-        login_hint=require_at_most(parameters, "login_hint", MAX_HINT),
+        login_hint=read_hint(parameters, "login_hint"),
         id_token_hint=parameters.get("id_token_hint"),
         ui_locales=read_locales(parameters, "ui_locales"),
         claims_locales=read_locales(parameters, "claims_locales"),

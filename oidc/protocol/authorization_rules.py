@@ -4,6 +4,7 @@ import re
 
 from oidc.protocol.capabilities import DPOP, FAPI2_MESSAGE_SIGNING, Capabilities
 from oidc.protocol.client import Client
+from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import (
     INVALID_REQUEST,
     INVALID_SCOPE,
@@ -18,6 +19,7 @@ from oidc.protocol.parameters import Parameters, require_at_most, split_scope, s
 from oidc.protocol.uris import split_uri
 
 MAX_WORDS = 20
+OFFLINE = "offline_access"
 LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 DISPLAYS = {"page", "popup", "touch", "wap"}
 # Host, port, and the rest as it is written: parsing would forget an empty fragment.
@@ -83,6 +85,7 @@ def read_scope(
     parameters: Parameters, client: Client, capabilities: Capabilities, *, is_needed: bool = True
 ) -> tuple[str, ...]:
     """RFC 6749 section 3.3, OpenID Connect Core section 3.1.2.1: unknown scopes are ignored, forbidden ones refused.
+    `offline_access` is ignored where the client may not have it (section 11): libraries add it to every request.
 
     Without `openid` it is plain OAuth 2.0: no ID token, and nothing about the person. It may be left out where
     authorization details say what is asked (RFC 9396 section 3).
@@ -94,12 +97,14 @@ def read_scope(
         raise ProtocolError(INVALID_SCOPE, "The parameter scope is missing.")
     known = tuple(scope for scope in asked if scope in capabilities.scopes)
     allowed = client.metadata.scope
+    if not client.uses(REFRESH_TOKEN) or (allowed is not None and OFFLINE not in allowed):
+        known = tuple(scope for scope in known if scope != OFFLINE)
     refused = () if allowed is None else tuple(scope for scope in known if scope not in {*allowed, "openid"})
     if refused:
         text = f"The client is not registered for the scope {' '.join(refused)}."
         raise ProtocolError(INVALID_SCOPE, text, detail=Detail("scope not registered", refused, tuple(allowed or ())))
     if "openid" not in known:
-        about_the_person = {"profile", "email", "phone", "address", "offline_access"}
+        about_the_person = {"profile", "email", "phone", "address", OFFLINE}
         known = tuple(scope for scope in known if scope not in about_the_person)
     if not known:
         raise ProtocolError(INVALID_SCOPE, "The scope holds nothing that can be granted. Is openid missing?")
@@ -122,10 +127,9 @@ def read_acr_values(parameters: Parameters) -> tuple[str, ...]:
 
 
 def read_locales(parameters: Parameters, name: str) -> tuple[str, ...]:
-    """A wish, never an error (section 3.1.2.1): what is no language tag is passed over."""
-    return tuple(tag for tag in split_words(parameters.get(name)) if LOCALE.fullmatch(tag) and len(tag) <= 35)[
-        :MAX_WORDS
-    ]
+    """A wish, never an error (section 3.1.2.1): what is no language tag is passed over. Many programs write `fr_CA`."""
+    tags = (tag.replace("_", "-") for tag in split_words(parameters.get(name)))
+    return tuple(tag for tag in tags if LOCALE.fullmatch(tag) and len(tag) <= 35)[:MAX_WORDS]
 
 
 def read_display(parameters: Parameters) -> str | None:

@@ -6,9 +6,7 @@ from oidc.protocol.authorization_rules import read_locales
 from oidc.protocol.client import Client
 from oidc.protocol.errors import INVALID_REQUEST, Detail, ProtocolError
 from oidc.protocol.id_token_hint import Hint
-from oidc.protocol.parameters import Parameters, require_at_most
-
-MAX_STATE, MAX_HINT = 4096, 512
+from oidc.protocol.parameters import MAX_STATE, Parameters, read_hint, require_at_most
 
 
 class EndSessionRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,7 +45,7 @@ def read_end_session_request(parameters: Parameters) -> EndSessionRequest:
     """Section 2. Parameters come by GET or POST; unknown ones are ignored."""
     return EndSessionRequest(
         id_token_hint=parameters.get("id_token_hint"),
-        logout_hint=require_at_most(parameters, "logout_hint", MAX_HINT),
+        logout_hint=read_hint(parameters, "logout_hint"),
         client_id=parameters.get("client_id"),
         post_logout_redirect_uri=parameters.get("post_logout_redirect_uri"),
         state=require_at_most(parameters, "state", MAX_STATE),

@@ -22,7 +22,7 @@ from oidc.protocol.jwt import (
     verify_jwt,
     wrong_audience,
 )
-from oidc.protocol.parameters import MAX_FIELDS, MAX_NAME, Parameters, require_plain_characters
+from oidc.protocol.parameters import KNOWN, Parameters, require_plain_characters
 from oidc.protocol.profile import algorithms_for, require_signed
 from oidc.protocol.strict_json import is_shallow
 
@@ -139,17 +139,16 @@ def beside(outer: Parameters, inner: Parameters) -> Parameters:
 
 
 def parameters_in(claims: Mapping[str, Any], client_id: str, *, error: str = INVALID_REQUEST_OBJECT) -> Parameters:
-    """RFC 9101 section 4: each parameter is a claim; numbers and JSON stand as themselves. No object in an object."""
+    """RFC 9101 section 4: each parameter is a claim; numbers and JSON stand as themselves. No object in an object.
+    What we do not know is ignored, whatever it is."""
     if "request" in claims or "request_uri" in claims:
         raise ProtocolError(error, "A request object must not hold request or request_uri.")
     if claims.get("client_id", client_id) != client_id:
         raise ProtocolError(error, "The client_id of the request object is another client's.")
-    members = {name: value for name, value in claims.items() if name not in ENVELOPE}
-    if len(members) > MAX_FIELDS:
-        raise ProtocolError(error, f"The request object holds more than {MAX_FIELDS} parameters.")
+    members = {name: value for name, value in claims.items() if name in KNOWN and name not in ENVELOPE}
     found: dict[str, tuple[str, ...]] = {"client_id": (client_id,)}
     for name, value in members.items():
-        texts = texts_of(name[:MAX_NAME], value, error)
+        texts = texts_of(name, value, error)
         for text in texts:
             require_plain_characters(name, text)
         if texts:

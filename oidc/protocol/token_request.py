@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from oidc.protocol.authorization_rules import OFFLINE
 from oidc.protocol.client import Client
 from oidc.protocol.client_assertion import ASSERTION_TYPE, client_named_by
 from oidc.protocol.client_metadata import (
@@ -170,11 +171,15 @@ def read_refresh_grant(parameters: Parameters) -> RefreshGrant:
 
 
 def narrow_scope(granted: Iterable[str], asked: tuple[str, ...]) -> tuple[str, ...]:
-    """RFC 6749 section 6: less than was granted, never more; all of it where nothing is asked."""
+    """RFC 6749 section 6: less than was granted, never more; all of it where nothing is asked.
+
+    `offline_access` that was not granted is ignored as it was before: who adds it to every request adds it here too.
+    """
     allowed = tuple(granted)
-    more = tuple(scope for scope in asked if scope not in allowed)
+    kept = tuple(scope for scope in asked if scope != OFFLINE or scope in allowed)
+    more = tuple(scope for scope in kept or asked if scope not in allowed)
     if more:
         named = " ".join(all_legible(more))
         detail = Detail("scope not granted", asked, allowed)
         raise ProtocolError(INVALID_SCOPE, f"The scope is more than was granted: {named}.", detail=detail)
-    return asked or allowed
+    return kept or allowed

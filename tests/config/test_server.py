@@ -202,6 +202,15 @@ async def test_what_is_no_http_is_400_and_logs_no_traceback(served: Served, sent
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("hosts", [b"", b"host: x\r\nhost: x\r\n", b"Host: x\r\nhost: y\r\n"])
+async def test_a_request_names_one_host(served: Served, hosts: bytes) -> None:
+    """RFC 9112 section 3.2; one of HTTP/1.0 may name none."""
+    answer = await served.say(b"GET / HTTP/1.1\r\n" + hosts + CLOSE)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert (await served.say(b"GET / HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_an_offer_of_another_protocol_is_ignored(served: Served) -> None:
     answer = await served.say(head(b"upgrade: websocket\r\nconnection: upgrade, close\r\n\r\n"))
 

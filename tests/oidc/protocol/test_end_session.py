@@ -44,6 +44,7 @@ def test_a_request_is_read_whole_and_nothing_is_required():
     assert read_end_session_request(parameters_of({})) == EndSessionRequest()
     with pytest.raises(ProtocolError):
         read_end_session_request(parameters_of({"state": "s" * 4097}))
+    assert read_end_session_request(parameters_of({"logout_hint": "h" * 513})).logout_hint is None
 
 
 def test_hint_and_client_id_name_one_client():

@@ -189,6 +189,14 @@ def test_secrets_prove_nothing_in_fapi(client_of):
         )
 
 
+def test_offline_access_that_was_not_granted_is_ignored_at_the_refresh():
+    """OpenID Connect Core section 11: who adds it to every request adds it here, too."""
+    assert narrow_scope(("openid", "email"), ("openid", "offline_access")) == ("openid",)
+    for more in (("offline_access",), ("openid", "phone", "offline_access")):
+        with pytest.raises(ProtocolError):
+            narrow_scope(("openid", "email"), more)
+
+
 def test_a_certificate_may_speak_for_the_name(client_of):
     """RFC 8705 section 2: the body holds client_id alone."""
     client = client_of()
