@@ -137,7 +137,7 @@ class Asking:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        outage = _outage(self._transaction.engine)
+        outage = self._transaction.outage
         if error is None:
             outage.answered()
         elif (fault := fault_of(error)) is not None:
@@ -171,6 +171,7 @@ class Transaction:
         self.engine = engine
         self.connection: AsyncConnection | None = None
         self.failure: DatabaseUnavailable | None = None
+        self.outage = _outage(engine)
         self._begun = False
         self._hurry: float | None = None
         self.dialect = engine.dialect.name

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from accounts.errors import StoreUnavailable
 from accounts.store import Store
@@ -173,6 +174,20 @@ async def test_a_redis_that_is_silent_keeps_nobody_longer_than_one_call(redis_ur
         assert {type(answer) for answer in asked} == {StoreUnavailable}
         assert time.monotonic() - began < 6 * stores.BOUND
         await store.close()
+
+
+async def test_the_log_says_once_which_store_is_away() -> None:
+    """R81: for all requests of a second, by its host and without its password."""
+    store = RedisStore("redis://:a-password@127.0.0.1:1/3", BIRTH)
+
+    with capture_logs() as lines:
+        began = time.monotonic()
+        asked = await asyncio.gather(*(store.hit("k", 60, NOW) for _ in range(20)), return_exceptions=True)
+
+    assert {type(answer) for answer in asked} == {StoreUnavailable}
+    assert 1 <= len(lines) <= 1 + time.monotonic() - began
+    assert {(line["event"], line["what"], line["name"]) for line in lines} == {("away", "store", "127.0.0.1/3")}
+    await store.close()
 
 
 async def test_a_full_memory_refuses_instead_of_forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
