@@ -173,6 +173,8 @@ def provider_of(settings: Settings, vault: Vault, holder: KeyHolder) -> Provider
             issuer=settings.issuer,
             acr_values=settings.assurance.levels,
             minimum_acr=settings.assurance.minimum,
+            # The highest wants a make that is attested.
+            highest_acr=settings.assurance.levels[-2 if settings.passkey.attestation == "none" else -1],
             acr_aliases=settings.assurance.eidas.names,
             trustmark=settings.assurance.trustmark,
             ui_locales=tuple(LANGUAGES),

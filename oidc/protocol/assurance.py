@@ -45,6 +45,12 @@ def assurance_for(request: AuthorizationRequest, capabilities: Capabilities) -> 
     return Assurance(level_for(known, capabilities), capabilities, reportable)
 
 
+def is_out_of_reach(request: AuthorizationRequest, acr: str, capabilities: Capabilities) -> bool:
+    """Whether the request insists on a level that is higher than anybody can get here by signing in."""
+    asked, highest = request.claims.id_token.get("acr"), capabilities.highest_acr
+    return bool(asked and asked.essential and highest) and not meets(highest, acr, capabilities)
+
+
 def level_for(acr_values: tuple[str, ...], capabilities: Capabilities) -> str:
     """The level to reach, also where a citizen answers on another device (RFC 8628, CIBA Core section 7.1): the lowest
     of those asked for that we know, and never less than the deployment's minimum."""

@@ -64,6 +64,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     service_scopes: tuple[str, ...] = ()
     acr_values: tuple[str, ...] = ("aal1", "aal2", "aal2-phr", "aal3")
     minimum_acr: str = "aal2"
+    # The level above which nobody gets here, because no authenticator of that kind is taken; empty: none is.
+    highest_acr: str = ""
     # Names of a framework for levels of ours (eIDAS), each with the level that is the least to be called so.
     acr_aliases: tuple[tuple[str, str], ...] = ()
     # Where it is written what our vectors of trust mean (RFC 8485 section 4); empty: none are told.
@@ -113,6 +115,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         """A level nobody knows would fail at the first citizen instead of at start (R74)."""
         if self.minimum_acr not in self.acr_values:
             raise ValueError(f"minimum_acr: {self.minimum_acr!r} is not one of acr_values {self.acr_values}")
+        if self.highest_acr not in ("", *self.acr_values):
+            raise ValueError(f"highest_acr: {self.highest_acr!r} is not one of acr_values {self.acr_values}")
         for name, level in self.acr_aliases:
             if level not in self.acr_values:
                 raise ValueError(f"acr_aliases: {level!r}, which {name!r} stands for, is not one of acr_values")

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from oidc.protocol.assurance import assurance_for
+from oidc.protocol.assurance import assurance_for, is_out_of_reach
 from oidc.protocol.authorization import AuthorizationRequest
 from oidc.protocol.capabilities import Capabilities
 from oidc.protocol.claims import claims_beyond_scopes, claims_of_scopes
@@ -14,6 +14,7 @@ from oidc.protocol.client_metadata import REFRESH_TOKEN
 from oidc.protocol.errors import (
     CONSENT_REQUIRED,
     LOGIN_REQUIRED,
+    UNMET_AUTHENTICATION_REQUIREMENTS,
     ProtocolError,
     may_travel,
 )
@@ -110,7 +111,7 @@ def next_step(
     """
     try:
         step = decide(request, client, capabilities, progress, session, agreed, hinted_sub, details)
-        return refuse_pages(step) if "none" in request.prompt else step
+        return refuse_pages(step, request, capabilities) if "none" in request.prompt else step
     except ProtocolError as error:
         raise may_travel(error, request.reply_to) from error
 
@@ -217,10 +218,13 @@ def scope_to_grant(request: AuthorizationRequest, client: Client) -> tuple[str, 
     return tuple(name for name in request.scope if offline or name != "offline_access")
 
 
-def refuse_pages(step: Step) -> Issue:
-    """Section 3.1.2.6: with `prompt=none`, each page becomes the error that says which page it would have been."""
+def refuse_pages(step: Step, request: AuthorizationRequest, capabilities: Capabilities) -> Issue:
+    """Section 3.1.2.6: with `prompt=none`, each page becomes the error that says which page it would have been, or that
+    no page would help (Error Code unmet_authentication_requirements 1.0): then the service need not send anybody."""
     if isinstance(step, Issue):
         return step
     if isinstance(step, AskConsent):
         raise ProtocolError(CONSENT_REQUIRED, "The person has to agree first.")
+    if isinstance(step, Authenticate) and is_out_of_reach(request, step.acr, capabilities):
+        raise ProtocolError(UNMET_AUTHENTICATION_REQUIREMENTS, f"Nobody can reach {step.acr} here.")
     raise ProtocolError(LOGIN_REQUIRED, "The person has to sign in first.")

@@ -318,3 +318,10 @@ async def test_what_is_kept_is_sealed(town: Town) -> None:
     async with town.transaction() as db:
         rows = str(await db.all(select(WaitingRequest)))
     assert not [text for text in (name, TOKEN, "Blue 42") if text in rows]
+
+
+async def test_offline_access_is_dropped_where_a_client_may_not_have_it(town: Town) -> None:
+    """OpenID Connect Core section 11: libraries add it to every request."""
+    service = await bank(town, scope="openid profile")
+    await town.citizen()
+    assert (await ask(service, scope="openid profile offline_access")).status_code == 200

@@ -375,3 +375,10 @@ def test_a_code_lives_minutes() -> None:
     from oidc.provider import ProviderPolicy
 
     assert ProviderPolicy().waiting <= timedelta(minutes=30)
+
+
+async def test_offline_access_is_dropped_where_a_client_may_not_have_it(town: Town) -> None:
+    """OpenID Connect Core section 11: libraries add it to every request."""
+    service = await television(town, scope="openid profile")
+    answer = await service.post("/device_authorization", scope="openid profile offline_access")
+    assert answer.status_code == 200, answer.text

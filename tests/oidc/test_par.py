@@ -1,13 +1,14 @@
 """`/par`: requests pushed behind the browser's back (RFC 9126, R5)."""
 
 import asyncio
+import base64
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx2
 import pytest
 from fapi_kit import Fapi, fapi
-from town import FORM, ISSUER, Citizen, Shown, Town
+from town import FORM, ISSUER, SECRET, Citizen, Shown, Town
 
 pytestmark = pytest.mark.anyio
 
@@ -318,3 +319,19 @@ async def test_discovery_says_so(town: Town) -> None:
     assert document["pushed_authorization_request_endpoint"] == ISSUER + "/par"
     assert document["require_pushed_authorization_requests"] is False
     assert document["request_uri_parameter_supported"] is True
+
+
+async def test_offline_access_is_dropped_where_a_client_may_not_have_it(town: Town) -> None:
+    """OpenID Connect Core section 11: pushed, in a request object, or both."""
+    parks = await fapi(town, scope="openid profile")
+    assert (await parks.push(scope="openid profile offline_access")).status_code == 201
+    assert (await parks.push_object(scope="openid profile offline_access")).status_code == 201
+
+
+async def test_what_is_unknown_fails_no_pushed_request(town: Town) -> None:
+    """RFC 6749 section 3.1, and a body that ends as a line does."""
+    parks = await town.service()
+    body = urlencode(parks.fields()).encode() + b"&utm=caf%E9&x=%00\r\n"
+    credentials = base64.b64encode(f"parks:{SECRET}".encode()).decode()
+    answer = await town.wire.post("/par", content=body, headers={**FORM, "authorization": f"Basic {credentials}"})
+    assert answer.status_code == 201, answer.text

@@ -234,6 +234,22 @@ def test_a_voluntary_level_in_claims_counts_like_acr_values(step, ada):
     assert isinstance(step(asking({"id_token": {"acr": {"value": "urn:unknown"}}}), ada), Issue)
 
 
+def test_an_essential_level_that_nobody_can_reach_is_told_without_a_page(step, refusal, ada):
+    """Error Code unmet_authentication_requirements 1.0: signing in would not help. Who is there already has it."""
+    without = msgspec.structs.replace(PROVIDER, highest_acr="aal2-phr")
+    essential = {"id_token": {"acr": {"essential": True, "value": "aal3"}}}
+    silent = asking(essential, prompt=("none",))
+
+    for session in (None, ada):
+        assert refusal(silent, session, capabilities=without) == "unmet_authentication_requirements"
+        assert refusal(silent, session) == "login_required"
+        assert refusal(asking(prompt=("none",), acr_values=("aal3",)), None, capabilities=without) == "login_required"
+    hardware = msgspec.structs.replace(ada, acr="aal3")
+    assert isinstance(step(silent, hardware, capabilities=without), Issue)
+    either = {"id_token": {"acr": {"essential": True, "values": ["aal3", "aal2-phr"]}}}
+    assert refusal(asking(either, prompt=("none",)), ada, capabilities=without) == "login_required"
+
+
 # --- with what agreement
 
 
