@@ -17,6 +17,7 @@ class Outage:
     def __init__(self, what: str, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._what, self._name, self._clock = what, name, clock
         self._since: float | None = None
+        self._is_told = False
         self._said_at: float | None = None
 
     def failed(self, why: str, *, away: bool = True) -> None:
@@ -26,10 +27,12 @@ class Outage:
             self._since = now
         if self._said_at is None or now - self._said_at >= EVERY:
             self._said_at = now
+            self._is_told = self._since is not None
             log.error("away" if away else "overloaded", what=self._what, name=self._name, why=why)
 
     def answered(self) -> None:
         """It answered, as nearly always."""
         if self._since is not None:
-            log.warning("back", what=self._what, name=self._name, seconds=round(self._clock() - self._since, 1))
-            self._since = None
+            if self._is_told:  # one that comes and goes within a second says no more than one that is away
+                log.warning("back", what=self._what, name=self._name, seconds=round(self._clock() - self._since, 1))
+            self._since, self._is_told = None, False

@@ -40,3 +40,15 @@ def test_one_that_is_only_overloaded_does_not_come_back() -> None:
         outage.failed("no connection is free", away=False)
         outage.answered()
     assert [line["event"] for line in lines] == ["overloaded"]
+
+
+def test_one_that_comes_and_goes_within_a_second_is_told_once() -> None:
+    """Some connections of many are refused: no line for each."""
+    clock = Clock()
+    outage = Outage("database", "db.example.gov/identity", clock)
+    with capture_logs() as lines:
+        for _ in range(9):
+            outage.failed("too many clients")
+            outage.answered()
+            clock.seconds += 0.1
+    assert [line["event"] for line in lines] == ["away", "back"]
