@@ -102,6 +102,7 @@ def identity_policy(settings: Settings, theme: Theme) -> IdentityPolicy:
             attestation=_attestation(settings),
         ),
         totp_issuer=name,
+        repeat_codes=settings.assurance.repeat_codes,
         remember=timedelta(seconds=settings.session.remember),
     )
 

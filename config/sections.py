@@ -67,11 +67,13 @@ class AssuranceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     is the least that may be called low, substantial or high, for services that ask so: whoever writes it here vouches
     for the proofing as well, of which a sign-in knows nothing. `trustmark` is where it is written what vectors of
     trust mean here (RFC 8485); without it none are told. `email_codes`: where `minimum` is the lowest level, a password
-    with nothing beside it is followed by a code to the citizen's address, which adds no level."""
+    with nothing beside it is followed by a code to the citizen's address, which adds no level. `repeat_codes`: an
+    app's right code is accepted again; for the simulator alone, whose tests need not wait for the next one."""
 
     levels: tuple[str, str, str, str] = ("aal1", "aal2", "aal2-phr", "aal3")
     minimum: str = "aal2"
     email_codes: bool = False
+    repeat_codes: bool = False
     eidas: EidasSettings = EidasSettings()
     trustmark: str = ""
 

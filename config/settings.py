@@ -37,6 +37,7 @@ from config.sections import (
 )
 from oidc.detail import DetailKind, problems_of_details
 from oidc.protocol.lifetimes import LONGEST
+from oidc.protocol.uris import is_for_tests
 from oidc.resource import Resource, problems_of_resources
 
 PREFIX = "IDENTITY_"
@@ -45,7 +46,6 @@ LISTS = ("trusted", "levels", "scopes", "countries", "related_origins", "aaguids
 """Keys that hold lists: commas separate them outside TOML."""
 TABLES = ("resource", "authorization_detail")
 """Settings of which there can be many, each a table."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class SettingsError(Exception):
@@ -192,8 +192,10 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("issuer: a URL like https://account.example.gov, without query and fragment")
     if settings.issuer.endswith("/"):
         problems.append("issuer: no slash at the end; relying parties compare it byte for byte")
-    if issuer.scheme == "http" and not (settings.is_throwaway and issuer.hostname in LOOPBACK):
-        problems.append("issuer: must be https (http is for loopback in the demo and the simulator)")
+    if issuer.scheme == "http" and not (settings.is_throwaway and is_for_tests(issuer.hostname or "")):
+        problems.append("issuer: must be https (http is for the demo and the simulator, at loopback, private or .test)")
+    if settings.assurance.repeat_codes and settings.mode != "simulator":
+        problems.append("assurance.repeat_codes: a code is accepted once (R24); true is for the simulator alone")
     for section in ("lifetime", "session"):
         for key, value in msgspec.structs.asdict(getattr(settings, section)).items():
             if value < 0 or (value == 0 and key != "remember"):

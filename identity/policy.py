@@ -19,6 +19,8 @@ class IdentityPolicy(msgspec.Struct, frozen=True):
     passkey: PasskeyPolicy
     totp_issuer: str
     """The name an authenticator app shows beside the code."""
+    repeat_codes: bool = False
+    """Whether an app's code is accepted again within its window: in the simulator, never where citizens are (R24)."""
     session: SessionPolicy = SessionPolicy()
     assurance: AssurancePolicy = AssurancePolicy()
     password: PasswordPolicy = PasswordPolicy()

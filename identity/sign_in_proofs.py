@@ -127,7 +127,7 @@ async def prove_code(
     plain = plain_code(code)
     method: Method | None = None
     is_short = len(plain) == 6 and plain.isdecimal()
-    if "otp" in wanted and is_short and await totp.spend(db, key, account_id, plain, now):
+    if "otp" in wanted and is_short and await totp.spend(db, key, account_id, plain, now, again=policy.repeat_codes):
         method = "otp"
     elif "sms" in wanted and is_short and await sms.spend(db, vault, account_id, sign_in.id, plain, now):
         method = "sms"

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pyotp
 import segno
-from sqlalchemy import ColumnElement, ForeignKey, Index, Integer, LargeBinary, Uuid, insert, select, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, Integer, LargeBinary, Uuid, insert, select, true, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.database import Base, Instant, Transaction, digest, new_id
@@ -155,15 +155,19 @@ async def add(db: Transaction, key: DataKey, account_id: UUID, seed: str, name: 
     return await _insert(db, key, account_id, seed, name, now, now)
 
 
-async def spend(db: Transaction, key: DataKey, account_id: UUID, code: str, now: datetime) -> bool:
-    """Accept a code of any of the account's apps, once. Of many that race, the database lets one through."""
+async def spend(
+    db: Transaction, key: DataKey, account_id: UUID, code: str, now: datetime, *, again: bool = False
+) -> bool:
+    """Accept a code of any of the account's apps, once. Of many that race, the database lets one through.
+    `again`: in the simulator, as often as it comes within its window."""
     rows = await db.all(select(Totp.id, Totp.seed).where(Totp.account_id == account_id, stands()).limit(20))
     for row in rows:
         for step in _matching_steps(key.open("totp.seed", row.id, row.seed).decode(), code, now):
             # A code stays valid for its whole window; accepting a step twice would let a shoulder-surfer follow.
+            unspent = true() if again else Totp.last_step < step
             spent = await db.execute(
                 update(Totp)
-                .where(Totp.id == row.id, stands(), Totp.last_step < step)
+                .where(Totp.id == row.id, stands(), unspent)
                 .values(last_step=step, last_used_at=now)
                 .returning(Totp.id)
             )

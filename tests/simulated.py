@@ -95,23 +95,29 @@ def free_port() -> int:
 
 @contextmanager
 def simulator(
-    folder: Path, *options: str, people: str = PEOPLE, clients: Sequence[Mapping[str, Any]] = CLIENTS
+    folder: Path,
+    *options: str,
+    people: str = PEOPLE,
+    clients: Sequence[Mapping[str, Any]] = CLIENTS,
+    port: int = 0,
+    issuer: str = "",
 ) -> Iterator[Simulator]:
-    """Start one, and end it afterwards."""
+    """Start one, and end it afterwards. `issuer` is how it calls itself where the options say so."""
     (folder / "people.toml").write_text(people, "utf-8")
     (folder / "clients.json").write_text(json.dumps(clients), "utf-8")
-    port, control = free_port(), free_port()
+    port, control = port or free_port(), free_port()
+    issuer = issuer or f"http://localhost:{port}"
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
             [IDENTITY, "simulate", f"--port={port}", f"--control={control}", f"--people={folder / 'people.toml'}",
              f"--clients={folder / 'clients.json'}", *options],
             stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-    running = Simulator(process, f"http://localhost:{port}", f"http://127.0.0.1:{control}")
+    running = Simulator(process, issuer, f"http://127.0.0.1:{control}")
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line == f"ready http://localhost:{port}\n", (folder / "log").read_text()[-2000:]
+        assert line == f"ready {issuer}\n", (folder / "log").read_text()[-2000:]
         yield running
     finally:
         for browser in running.browsers:

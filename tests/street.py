@@ -169,7 +169,7 @@ def open_street(folder: Path, residents: int = 60, *options: str) -> Iterator[St
     people = [Resident(f"resident{n}", pyotp.random_base32()) for n in range(residents)]
     with simulator(
         folder,
-        "--setting=throttle.per_address=100000",
+        "--setting=assurance.repeat_codes=false",
         *options,
         people=_people(people),
         clients=_clients(homes, secret),

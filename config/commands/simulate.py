@@ -14,6 +14,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command(short_help="A throw-away provider for your tests.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Of http://localhost:PORT, the issuer. 0 takes a free one.")  # fmt: skip # noqa: E501
+@click.option("--issuer", metavar="URL", help="What it is called, such as http://identity.test:8600: a loopback or private address, or a name under .localhost or .test. Without it http://localhost:PORT.")  # fmt: skip # noqa: E501
+@click.option("--listen", "host", default="localhost", show_default=True, metavar="ADDRESS", help="Where it listens; 0.0.0.0 within a container.")  # fmt: skip # noqa: E501
 @click.option("--control", type=click.IntRange(0, 65535), help="Port of the control listener, on 127.0.0.1 only. Without it there is none.")  # fmt: skip # noqa: E501
 @click.option("--people", type=FILE, help="TOML: [[people]] with handle, email, password, totp, ...")
 @click.option("--clients", type=FILE, help="JSON: an array of OpenID Connect registration metadata.")
@@ -24,6 +26,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("pairs", "--setting", metavar="KEY=VALUE", multiple=True, help="Set one setting, such as assurance.minimum=aal1; may be repeated.")  # fmt: skip # noqa: E501
 def simulate(
     port: int,
+    issuer: str | None,
+    host: str,
     control: int | None,
     people: Path | None,
     clients: Path | None,
@@ -35,8 +39,9 @@ def simulate(
 ) -> None:
     """Start the real product, empty but for two files, and throw it away afterwards.
 
-    Prints one line, `ready http://localhost:PORT`, when it answers; the log goes to standard error. SIGTERM or Ctrl-C
-    ends it with status 0. Keys, mail and, without --database, the data live in a temporary folder that is removed.
+    Prints `ready http://localhost:PORT` when it answers, and with --control `control http://127.0.0.1:PORT`; the log
+    goes to standard error. SIGTERM or Ctrl-C ends it with status 0. Keys, mail and, without --database, the data live
+    in a temporary folder that is removed.
 
     \b
     The control listener answers:
@@ -44,7 +49,16 @@ def simulate(
       GET  /inbox?to=ADDRESS            messages, newest first
       POST /clock/advance               {"seconds": 3600}
       POST /keys/rotate
+      POST /people/HANDLE/sign-in       {"acr": "aal2"}: the cookies of a session, without a form
       POST /people/HANDLE/state         {"state": "suspended"}
+      POST /people                      {"handle": ..., "email": ..., "password": ...}: one more
+      PUT  /people/HANDLE/claims        {"name": "Ada King"}: all of them anew
+      DELETE /people/HANDLE/consents    what they agreed to is asked again
+      PUT  /clients                     [{"client_id": ...}]: added, or changed
+
+    \b
+    A one-time code works as often as it comes, so that the clock can stand (--setting=assurance.repeat_codes=false:
+    once, as for citizens), limits are wide, and `sub` is the same at each start for the same handle and service.
 
     \b
     Settings made for this: assurance.minimum, throttle.per_address, lifetime.code, lifetime.access_token,
@@ -65,6 +79,8 @@ def simulate(
         configure_logging()
         asked = Asked(
             port=port,
+            issuer=issuer,
+            listen=host,
             control=control,
             people=read_people(file_text(people), str(people)) if people else (),
             clients=file_text(clients) if clients else None,

@@ -12,10 +12,12 @@ from sqlalchemy import func, select
 from accounts.account import State, set_state
 from accounts.activity import Kind, record
 from accounts.outbox import Outbox
+from config.demo.control_people import add_person, change_claims, forget_consents, settle_subjects, sign_in
 from config.demo.inbox import Inbox
-from config.demo.people import STATES
+from config.demo.people import STATES, PeopleError
 from config.house import House
 from identity.session import end_all
+from oidc.client_file import ClientFileError, import_json
 from oidc.revision import MAX_AGE
 from oidc.signing_keys import rotate
 
@@ -32,6 +34,13 @@ HISTORY: Mapping[str, Kind] = {
 }
 
 
+THERE_ARE = (
+    "there are: GET /health, GET /inbox?to=ADDRESS, POST /clock/advance, POST /keys/rotate, POST /people, "
+    "POST /people/HANDLE/sign-in, POST /people/HANDLE/state, PUT /people/HANDLE/claims, "
+    "DELETE /people/HANDLE/consents, PUT /clients"
+)
+
+
 class Wrong(Exception):
     """A call that cannot be done; `status` and a sentence are the answer."""
 
@@ -43,7 +52,7 @@ class Wrong(Exception):
 class Control:
     """An ASGI application over one house."""
 
-    def __init__(self, house: House, inbox: Inbox, people: Mapping[str, UUID], workers: int) -> None:
+    def __init__(self, house: House, inbox: Inbox, people: dict[str, UUID], workers: int) -> None:
         self._house = house
         self._inbox = inbox
         self._people = people
@@ -59,6 +68,8 @@ class Control:
             status, body = await self._answer(scope, receive)
         except Wrong as wrong:
             status, body = wrong.status, {"error": str(wrong)}
+        except (PeopleError, ClientFileError, ValueError) as wrong:
+            status, body = 400, {"error": str(wrong)}
         content = msgspec.json.encode(body)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -80,13 +91,22 @@ class Control:
                 return await self._rotate()
             case "POST", ["people", handle, "state"]:
                 return await self._set_state(handle, _json(body))
-            case _, ["health" | "inbox"] | ["clock", "advance"] | ["keys", "rotate"] | ["people", _, "state"]:
-                raise Wrong(405, "wrong method")
-        raise Wrong(
-            404,
-            "there are: GET /health, GET /inbox?to=ADDRESS, POST /clock/advance, POST /keys/rotate, "
-            "POST /people/HANDLE/state",
-        )
+            case "POST", ["people", handle, "sign-in"]:
+                return await self._sign_in(handle, _json(body))
+            case "POST", ["people"]:
+                return await self._add_person(_json(body))
+            case "PUT", ["people", handle, "claims"]:
+                await change_claims(self._house, self._account(handle), _json(body))
+                return 200, {"handle": handle}
+            case "DELETE", ["people", handle, "consents"]:
+                return 200, {"ended": await forget_consents(self._house, self._account(handle))}
+            case "PUT", ["clients"]:
+                return await self._put_clients(body)
+            case _, ["health" | "inbox" | "people" | "clients"] | ["clock", "advance"] | ["keys", "rotate"]:
+                raise Wrong(405, f"wrong method; {THERE_ARE}")
+            case _, ["people", _, "state" | "sign-in" | "claims" | "consents"]:
+                raise Wrong(405, f"wrong method; {THERE_ARE}")
+        raise Wrong(404, THERE_ARE)
 
     async def _health(self) -> Answer:
         async with self._house.database.begin() as db:
@@ -133,19 +153,45 @@ class Control:
                     return
             await asyncio.sleep(0.02)
 
+    def _account(self, handle: str) -> UUID:
+        if handle not in self._people:
+            raise Wrong(404, f"no person has the handle {handle}; there are {', '.join(sorted(self._people)[:20])}")
+        return self._people[handle]
+
+    async def _sign_in(self, handle: str, asked: Any) -> Answer:
+        acr = asked.get("acr") if isinstance(asked, dict) else None
+        return 200, {"handle": handle, **await sign_in(self._house, self._account(handle), acr)}
+
+    async def _add_person(self, entry: Any) -> Answer:
+        handle, account_id = await add_person(self._house, entry)
+        self._people[handle] = account_id
+        await settle_subjects(self._house, {handle: account_id})
+        return 201, {"handle": handle}
+
+    async def _put_clients(self, body: bytes) -> Answer:
+        """Add clients, or change those of the same names, as the file of clients says it."""
+        house = self._house
+        async with house.database.begin() as db:
+            provider, now = house.provider, house.clock.now()
+            applied = await import_json(
+                db, body.decode(errors="replace"), provider.capabilities, now, fetcher=provider.fetcher
+            )
+        await settle_subjects(house, self._people)
+        # By then every worker has looked again.
+        await asyncio.sleep(MAX_AGE.total_seconds() + 0.05)
+        return 200, {"warnings": [str(warning) for warning in applied.warnings]}
+
     async def _set_state(self, handle: str, asked: Any) -> Answer:
         state: State | None = asked.get("state") if isinstance(asked, dict) else None
         if state not in STATES:
             raise Wrong(400, f'send {{"state": ...}}: one of {", ".join(STATES)}')
-        if handle not in self._people:
-            raise Wrong(404, f"no person has the handle {handle}")
-        account_id, now = self._people[handle], self._house.clock.now()
+        account_id, now = self._account(handle), self._house.clock.now()
         others: Sequence[State] = [other for other in STATES if other != state]  # type: ignore[misc]
         async with self._house.database.begin() as db:
             moved = any([await set_state(db, account_id, state, now, only_from=other) for other in others])
             if moved and state in HISTORY:
                 await record(db, account_id, HISTORY[state], now, actor="operator")
-            if moved and state == "suspended":
+            if moved and state in ("suspended", "closed"):
                 await end_all(db, self._house.vault, account_id, "suspended", now)
         return 200, {"handle": handle, "state": state}
 

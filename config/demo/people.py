@@ -60,7 +60,19 @@ def read_people(text: str, source: str) -> list[Person]:
     entries = tree.get("people", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise PeopleError(f"{source}: people: write each person as a [[people]] table")
-    people = []
+    people, found = [], problems
+    try:
+        people = read_entries(entries, source)
+    except PeopleError as error:
+        found = [*problems, str(error)]
+    if found:
+        raise PeopleError("\n".join(found))
+    return people
+
+
+def read_entries(entries: Sequence[Mapping[str, Any]], source: str) -> list[Person]:
+    """People as their tables say it. Raises `PeopleError`."""
+    problems, people = list[str](), []
     for number, entry in enumerate(entries, 1):
         handle = entry.get("handle")
         who = f"{source}: person {number}" + (f" ({handle})" if isinstance(handle, str) and handle else "")

@@ -7,12 +7,14 @@ import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 
 from config.clock import Clock
 from config.demo.control import Control
+from config.demo.control_people import settle_subjects
 from config.demo.inbox import Inbox
 from config.demo.people import Person, create_people
 from config.house import House
@@ -23,6 +25,7 @@ from config.settings import Settings, SettingsError, read_settings
 from config.store import forget
 from config.workers import Workers, serve_house
 from oidc.client_file import Applied, import_json
+from oidc.protocol.uris import is_for_tests
 from oidc.signing_keys import ensure_keys
 
 OURS = ("issuer", "mode", "database.", "store.", "keys.", "listen.", "mail.")
@@ -35,6 +38,9 @@ class Asked(msgspec.Struct, frozen=True):
     """What `identity simulate` was asked for. `clients` is the JSON text of the file."""
 
     port: int
+    issuer: str | None = None
+    """The address that it has for others; without it `http://localhost:` and the port."""
+    listen: str = "localhost"
     control: int | None = None
     people: Sequence[Person] = ()
     clients: str | None = None
@@ -58,9 +64,11 @@ async def simulate(
     folder = Path(tempfile.mkdtemp(prefix="identity-simulator-"))
     running = Running()
     try:
-        sockets = listen("localhost", asked.port)
+        sockets = listen(asked.listen, asked.port)
         control_sockets = [] if asked.control is None else listen("127.0.0.1", asked.control)
-        issuer = f"http://localhost:{sockets[0].getsockname()[1]}"
+        issuer = asked.issuer or f"http://localhost:{sockets[0].getsockname()[1]}"
+        if not is_for_tests(urlsplit(issuer).hostname or ""):
+            raise SettingsError("--issuer: a loopback or private address, or a name under .localhost or .test")
         settings = _settings(asked, issuer, folder)
         make_keys(folder / "keys")
         clock = Clock(folder / "clock")
@@ -80,6 +88,8 @@ async def simulate(
                 await running.serve("the control listener", control, control_sockets)
             if not stopping.is_set():
                 say(f"ready {issuer}")
+                if control_sockets:
+                    say(f"control http://127.0.0.1:{control_sockets[0].getsockname()[1]}")
             await running.until(stopping.wait())
         finally:
             await running.stop()
@@ -129,7 +139,15 @@ def _settings(asked: Asked, issuer: str, folder: Path) -> Settings:
             ("listen.workers", str(asked.workers)),
             # Tests ask for the same few people, at numbers of one range, again and again.
             ("ciba.per_person", "1000"),
-            ("sms.per_range", "100"),
+            ("sms.per_range", "10000"),
+            ("sms.per_country", "100000"),
+            ("sms.everyone", "100000"),
+            # All of them come from one address, and sign in more often than citizens do.
+            ("throttle.per_address", "100000"),
+            ("throttle.per_prefix", "100000"),
+            ("throttle.proof_bits", "0"),
+            ("registration.per_address", "100000"),
+            ("assurance.repeat_codes", "true"),
             *asked.settings,
         ],
     )
@@ -159,4 +177,6 @@ async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict
             )
         for warning in applied.warnings:
             warn(f"warning: {warning}")
-    return await create_people(house, asked.people, now)
+    people = await create_people(house, asked.people, now)
+    await settle_subjects(house, people)
+    return people

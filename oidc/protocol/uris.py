@@ -1,7 +1,7 @@
 """Addresses that clients register: what each kind of them may look like (R1, RFC 6749 section 3.1.2, RFC 8252)."""
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 MAX_URI = 2048
@@ -9,6 +9,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986: nothing that a browser or a library would rewrite on the way may stand in an address.
 URI_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+\-]*(\.[a-z0-9+\-]+)+")
 HOST_NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*", re.IGNORECASE
@@ -69,6 +70,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_for_tests(host: str) -> bool:
+    """Whether the host is out of the public's reach: loopback, a private address (RFC 1918, RFC 4193), a name under
+    .test (RFC 6761)."""
+    if is_loopback(host) or host.endswith(".test"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in PRIVATE)
+
+
 def is_host(host: str) -> bool:
     """Whether the host is a name or an IP address (so: no wildcard, no empty label)."""
     try:
@@ -93,12 +106,12 @@ def problem_of_uri(value: object) -> str | None:
 
 
 def problem_of_web_uri(value: object, *, loopback_http: bool) -> str | None:
-    """What is wrong with an address that is reached over the network: https, or http on loopback where allowed."""
+    """What is wrong with an address that is reached over the network: https, or http at a test's where allowed."""
     problem = problem_of_uri(value)
     if problem:
         return problem
     parts = urlsplit(str(value))
-    if parts.scheme == "https" or (parts.scheme == "http" and loopback_http and is_loopback(parts.hostname or "")):
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback_http and is_for_tests(parts.hostname or "")):
         return None
     return "must use https."
 
@@ -115,7 +128,7 @@ def problem_of_redirect_uri(value: object, application_type: str, *, loopback_ht
             return "must not lead to the citizen's own machine."
         return None
     if parts.scheme == "http":
-        if loopback and (application_type == "native" or loopback_http):
+        if (loopback and application_type == "native") or (loopback_http and is_for_tests(parts.hostname or "")):
             return None
         return "must use https."
     if application_type != "native":

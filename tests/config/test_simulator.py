@@ -7,10 +7,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyotp
 import pytest
 from services import Backend
 from simulated import (
@@ -18,6 +20,7 @@ from simulated import (
     CLIENTS,
     IDENTITY,
     PEOPLE,
+    SEED,
     Outsider,
     Page,
     Simulator,
@@ -28,6 +31,8 @@ from simulated import (
     refused,
     simulator,
 )
+
+from config.settings import SettingsError, read_settings
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +249,7 @@ def test_a_settings_file_gives_what_no_option_can_and_ours_outranks_it(tmp_path:
 
 
 def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 5 s, with status 0; standard output has carried the ready line alone."""
+    """Within 5 s, with status 0; standard output has carried the two addresses alone."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     with simulator(tmp_path) as sim:
@@ -256,7 +261,7 @@ def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
 
         assert (status, seconds < 5) == (0, True)
         assert sim.process.stdout is not None
-        assert sim.process.stdout.read() == ""
+        assert sim.process.stdout.read() == f"control {sim.control}\n"
         assert list((tmp_path / "temporary").iterdir()) == []
 
 
@@ -393,3 +398,77 @@ def test_an_unregistered_address_is_never_redirected_to(sim: Simulator) -> None:
 
     assert answer.status_code == 400
     assert Page(answer).name == "error"
+
+
+def test_the_same_code_lets_a_person_in_again_and_the_clock_can_stand(sim: Simulator) -> None:
+    """A relying party's tests sign in twice; a clock that had to be moved would run ahead of the services'."""
+    now = datetime.fromisoformat(sim.ask("GET", "/health")["now"])
+    for _ in range(2):
+        browser = browser_of(sim, "carl")
+        browser.recovery_code = pyotp.TOTP(SEED).at(now)
+        assert "id_token" in browser.sign_in()
+
+
+def test_a_code_is_accepted_again_in_the_simulator_alone() -> None:
+    """R24: no deployment can be set so."""
+    mail = [("mail.url", "smtps://m.example"), ("mail.sender", "a@b.example")]
+    required = [("issuer", "https://account.example.gov"), *mail]
+    with pytest.raises(SettingsError, match=r"assurance\.repeat_codes"):
+        read_settings(None, {}, [*required, ("assurance.repeat_codes", "true")])
+
+
+@pytest.mark.parametrize(
+    ("acr", "amr"), [("aal1", ["pwd"]), ("aal2", ["mfa", "otp", "pwd"]), ("aal2-phr", ["mfa", "pop", "user"])]
+)
+def test_a_person_is_signed_in_without_a_form_at_any_level(sim: Simulator, acr: str, amr: list[str]) -> None:
+    """What the control listener gives is a session that says how it came about."""
+    given = sim.ask("POST", "/people/carl/sign-in", {"acr": acr})
+    browser = browser_of(sim, "carl")
+    for cookie in given["cookies"]:
+        browser.http.cookies.set(cookie["name"], cookie["value"], domain="localhost.local")
+    assert (given["acr"], given["amr"]) == (acr, amr)
+    if acr == "aal1":
+        return  # less than this provider asks for: it goes on to ask
+
+    claims = claims_of(browser.sign_in()["id_token"])
+
+    assert (claims["acr"], claims["amr"]) == (acr, amr)
+    assert set(browser.seen) <= {"consent", "onward"}
+
+
+def test_people_clients_and_consents_change_while_it_runs(sim: Simulator) -> None:
+    """A person more, with other claims; a client more; what was agreed to is asked again."""
+    person = {"handle": "eve", "email": "eve@example.org", "password": "correct horse battery staple", "totp": SEED}
+    assert httpx2.post(f"{sim.control}/people", json=person).status_code == 201
+    assert "email" in httpx2.post(f"{sim.control}/people", json=person).json()["error"]
+    sim.ask("PUT", "/people/eve/claims", {"name": "Eve King"})
+    browser = browser_of(sim, "eve")
+    assert browser.userinfo(browser.sign_in()["access_token"]).json()["name"] == "Eve King"
+    assert sim.ask("DELETE", "/people/eve/consents") == {"ended": 1}
+    browser.seen = []
+    browser.sign_in()
+    assert "consent" in browser.seen
+    wrong = httpx2.put(f"{sim.control}/people/eve/claims", json={"nmae": "Eve"})
+    assert (wrong.status_code, "nmae" in wrong.json()["error"]) == (400, True)
+
+    sim.ask("PUT", "/clients", [{**CLIENTS[0], "client_id": "more"}])
+    answer, verifier = browser.authorize(client_id="more")
+    assert "code" in answer, verifier
+
+
+def test_a_person_has_the_same_sub_at_each_start(sim: Simulator, tmp_path: Path) -> None:
+    with simulator(tmp_path) as another:
+        one, two = (claims_of(browser_of(where, "ada").sign_in()["id_token"]) for where in (sim, another))
+    assert one["sub"] == two["sub"]
+    assert one["sub"] != claims_of(browser_of(sim, "carl").sign_in()["id_token"])["sub"]
+
+
+def test_it_has_the_name_and_place_that_a_container_needs(tmp_path: Path) -> None:
+    """Called by a name of the private network, listening everywhere there; never by a public name."""
+    port = free_port()
+    options = (f"--issuer=http://identity.test:{port}", "--listen=127.0.0.1")
+    with simulator(tmp_path, *options, port=port, issuer=f"http://identity.test:{port}"):
+        found = httpx2.get(f"http://127.0.0.1:{port}/.well-known/openid-configuration").json()
+    assert found["issuer"] == f"http://identity.test:{port}"
+    status, _, said = refused(tmp_path, "--issuer=http://account.example.gov")
+    assert (status != 0, "--issuer" in said) == (True, True)
