@@ -20,7 +20,9 @@ WITHOUT_SCRIPTS = (Look("ar", 320, scripts=False, scheme="dark"), Look("en", 128
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     """Every password costs work here, as it does at the first sign of many guesses."""
-    with open_street(tmp_path_factory.mktemp("attack"), 5, "--setting=throttle.proof_from=0") as opened:
+    with open_street(
+        tmp_path_factory.mktemp("attack"), 5, "--setting=throttle.proof_from=0", "--setting=throttle.proof_bits=12"
+    ) as opened:
         yield opened
 
 
