@@ -74,7 +74,8 @@ class ClientCache:
 
     async def find(self, db: Transaction, client_id: str | None, now: datetime) -> RegisteredClient | None:
         """The client, or None when it is unknown, which a disabled one is."""
-        if not client_id or len(client_id) > 255:
+        # An assertion or a Basic header may name anything; PostgreSQL takes no text with a NUL.
+        if not client_id or len(client_id) > 255 or "\0" in client_id:
             return None
         await self._forget_changed(db, now)
         if found := self._clients.get(client_id):

@@ -288,3 +288,10 @@ async def test_a_dead_server_is_bridged_for_an_hour(fetching: Box, server: Loopb
 
     fetching.later(minutes=55)
     assert error(await offer(fetching, **numbered(fetching, 6))) == REFUSED
+
+
+async def test_a_name_that_no_client_can_have_is_refused(box: Box) -> None:
+    """R73: a database may not even take such a text."""
+    for name in ("parks%00", "parks\x00"):
+        assert error(await offer(box, raw_basic(name, SECRET))) == REFUSED
+    assert error(await offer(box, **assertion(box.now, iss="a\x00", sub="a\x00"))) == REFUSED
