@@ -37,7 +37,6 @@ SCRIPTS = (
     "pyoidc_client.py",
     "idpyoidc_client.py",
 )
-CODES = pytest.mark.xfail(reason="the simulator takes a one-time code once", strict=True)
 SOMEBODY_ELSE = "somebody else"
 ALL = {**SERVICES, **WITH_A_FAULT_ONCE}
 
@@ -122,7 +121,6 @@ def test_a_secret_comes_by_the_header_for_a_code_and_by_the_body_for_a_refresh(p
     assert refreshed == {"refreshed": True}
 
 
-@CODES
 @pytest.mark.parametrize(("script", "times"), [("django_mozilla.py", 2), ("flask_authlib.py", 6)])
 def test_the_same_person_signs_in_again_and_the_clock_stands_still(script: str, times: int, parties: Parties) -> None:
     """With the one-time code of the same thirty seconds. A clock that runs ahead makes `iat` a time to come, which
