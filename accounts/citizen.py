@@ -29,6 +29,8 @@ class Browser(msgspec.Struct, frozen=True):
     """One browser, known by a random cookie that says nothing about anybody."""
 
     secret: str
+    is_new: bool = False
+    """No cookie of ours came with the request: it is the first one, or this browser keeps none."""
 
     @property
     def digest(self) -> bytes:

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp
 import identity.pages
 from accounts.errors import CRASHED, FreshSignInRequired, Refusal, SignInRequired, Unavailable
 from accounts.pages import history, home, profile
-from accounts.pages.page import N_, see_other
+from accounts.pages.page import N_, come_again, see_other
 from config.browser import Browsers, sender_of
 from config.dependencies import dependencies
 from config.house import TEMPLATE_FOLDERS, House
@@ -188,6 +188,12 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
         here = request.url.path + ("?" + "&".join(query) if query else "")
         fresh = "&fresh=1" if isinstance(refusal, FreshSignInRequired) else ""
         return see_other(f"/sign-in?return_to={quote(here, safe='')}{fresh}")
+    if refusal.reason == "wrong_browser" and request.method == "GET" and request.state.get("new_browser"):
+        # Another browser has a cookie the next time; one that has none again keeps none.
+        again = come_again(request)
+        if again is not None:
+            return again
+        refusal = Refusal("cookies_refused", status=400)
     # The route, not the address: some addresses hold a secret (R66).
     route = request.scope.get("path_template", "")
     if not isinstance(refusal, Unavailable):  # of that the log has said enough

@@ -63,10 +63,10 @@ class Browsers:
         known: Browser | None = request.state.get("browser")
         if known is None:
             secret = request.cookies.get(self._cookie, "")
-            if not _SECRET.match(secret):
-                secret = new_secret()
-                request.state["new_browser"] = secret
-            known = request.state["browser"] = Browser(secret)
+            is_new = _SECRET.match(secret) is None
+            if is_new:
+                secret = request.state["new_browser"] = new_secret()
+            known = request.state["browser"] = Browser(secret, is_new)
         return known
 
     async def remember(self, request: Request[Any, Any, Any]) -> None:

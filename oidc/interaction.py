@@ -26,7 +26,8 @@ class InteractionRow(Base):
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     browser: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Digest of the browser's cookie. Null between a cross-site POST, which brings no cookie, and the GET after it."""
+    """Digest of the browser's cookie. Null between a request that brought no cookie, as a cross-site POST and a first
+    visit do, and the GET after it."""
     client_id: Mapped[str] = mapped_column(String(255))
     request: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed: hints and claims name people."""
@@ -61,6 +62,11 @@ class Interaction(msgspec.Struct, frozen=True):
     def address(self) -> str:
         """Where every step of it comes back to."""
         return f"/authorize?interaction={self.id}"
+
+    @property
+    def way_back(self) -> str:
+        """The link that ends it: the service is told so."""
+        return f"/authorize/cancel?interaction={self.id}"
 
 
 _COLUMNS = tuple(getattr(InteractionRow, name) for name in Interaction.__struct_fields__)

@@ -97,6 +97,18 @@ def see_other(url: str) -> Response[bytes]:
     return Response(b"", status_code=303, headers={"location": url}, media_type="text/plain")
 
 
+SENT = "cookie"
+"""Parameter of an address to which a browser was sent together with its cookie: who comes there without keeps none."""
+
+
+def come_again(request: Request[Any, Any, Any]) -> Response[bytes] | None:
+    """The same address once more, for a browser that has just been given its cookie. None where it has come again."""
+    if SENT in request.query_params:
+        return None
+    query = f"{request.url.query}&" if request.url.query else ""
+    return see_other(f"{request.url.path}?{query}{SENT}=sent")
+
+
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*\Z")
 
 

@@ -23,7 +23,7 @@ from oidc.provider import Provider
 log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 AnyRequest = Request[Any, Any, Any]
 About = Literal["client", "address", "request", "over"]
-Why = Literal["completed", "expired", "foreign"]
+Why = Literal["completed", "expired", "foreign", "cookies"]
 
 
 class Unanswerable(ProtocolError):
@@ -40,12 +40,14 @@ class Unanswerable(ProtocolError):
 
 
 class InteractionOver(Exception):
-    """This visit cannot go on with its request: answered already, too late, or in another browser."""
+    """This visit cannot go on with its request: answered already, too late, in another browser, or in one that keeps
+    no cookies. `way_back` sends the service an error all the same, where nobody else has begun with the request."""
 
-    def __init__(self, why: Why, client: Client | None = None) -> None:
+    def __init__(self, why: Why, client: Client | None = None, way_back: str | None = None) -> None:
         super().__init__(why)
         self.why = why
         self.client = client
+        self.way_back = way_back
 
 
 def unknown_client(client_id: str | None) -> Unanswerable:

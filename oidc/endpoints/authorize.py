@@ -5,25 +5,25 @@ Every page of an interaction leads back here, and what to do then is computed an
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 
 from accounts.citizen import Browser
 from accounts.database import Transaction
-from accounts.pages.page import see_other
+from accounts.pages.page import SENT, come_again, see_other
 from accounts.vault import Vault
 from identity.policy import IdentityPolicy
 from oidc.endpoints.asked import asked_for
-from oidc.endpoints.authorization_response import AnyRequest
+from oidc.endpoints.authorization_response import AnyRequest, InteractionOver
 from oidc.endpoints.authorization_steps import authenticate, denied, finish, issue, step_of
 from oidc.endpoints.consent import consent_page
 from oidc.endpoints.onward import AFTER_FORM
 from oidc.endpoints.select_account import select_account_page
 from oidc.endpoints.visit import Visit, answered, returned
 from oidc.entrance import find_entrance
-from oidc.interaction import open_interaction
+from oidc.interaction import Interaction, open_interaction
 from oidc.protocol.errors import AuthorizationError
 from oidc.protocol.parameters import read_form, read_query
 from oidc.protocol.prompt import Authenticate, ChooseAccount, Issue
@@ -50,7 +50,12 @@ async def authorize(
         parameters = read_query(request.scope["query_string"], repeats="keep")
         if "interaction" in parameters and "client_id" not in parameters:
             address = parameters.get("interaction")
-            visit = await returned(request, db, vault, provider, browser, session_secret, address, now)
+            try:
+                visit = await returned(request, db, vault, provider, browser, session_secret, address, now)
+            except InteractionOver as over:
+                if over.why != "foreign" or not browser.is_new:
+                    raise
+                return come_again(request) or keeps_no_cookies()
         else:
             asked = await asked_for(db, vault, provider, parameters, now)
             entrance = await find_entrance(db, vault, session_secret, asked.client, now)
@@ -73,10 +78,10 @@ async def cancel(
 
     async def send_back() -> Response[Any]:
         address = read_query(request.scope["query_string"]).get("interaction")
-        visit = await returned(request, db, vault, provider, browser, None, address, now)
+        visit = await returned(request, db, vault, provider, browser, None, address, now, goes_on=False)
         request.state[AFTER_FORM] = False  # a link leads here
         await finish(db, visit, "cancelled", now)
-        raise denied(visit, "The citizen cancelled.")
+        raise denied(visit, "The browser keeps no cookies." if browser.is_new else "The citizen cancelled.")
 
     return await answered(request, db, provider, now, send_back())
 
@@ -121,9 +126,14 @@ async def take_step(
         raise
     if isinstance(step, Issue):
         return await issue(request, db, vault, provider, policy, visit, step, language_of(request), now)
+    holder = None if visit.browser.is_new else visit.browser.digest
     interaction = visit.interaction or await open_interaction(
-        db, vault, visit.client.client_id, visit.asked.to_bytes(), visit.browser.digest, now, visit.pushed
+        db, vault, visit.client.client_id, visit.asked.to_bytes(), holder, now, visit.pushed
     )
+    if visit.browser.is_new:
+        # It gets its cookie with this answer; the next request shows whether it keeps it.
+        first = f"{interaction.address}&{SENT}=sent"
+        return see_other(first) if SENT not in request.query_params else keeps_no_cookies(visit, interaction)
     if isinstance(step, Authenticate):
         service = visit.client.name_in(language_of(request))
         return await authenticate(db, vault, visit, interaction, step, service, now)
@@ -133,6 +143,12 @@ async def take_step(
     if isinstance(step, ChooseAccount):
         return await select_account_page(request, db, vault, visit, visit.session)
     return await consent_page(request, db, vault, provider, visit, visit.session, step, language_of(request))
+
+
+def keeps_no_cookies(visit: Visit | None = None, interaction: Interaction | None = None) -> NoReturn:
+    """Nobody can sign in there. To whom the interaction is not another's, the way back to the service is shown."""
+    client, way_back = (visit.client, interaction.way_back) if visit and interaction else (None, None)
+    raise InteractionOver("cookies", client, way_back)
 
 
 handlers = [authorize, authorize_by_post, cancel]

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import structlog
 from litestar import Response
 
 from accounts.citizen import Browser
@@ -22,9 +23,12 @@ from oidc.entrance import Agreement, Entrance, find_entrance
 from oidc.interaction import Interaction, bind, find_interaction
 from oidc.protocol.authorization import AuthorizationRequest, authorization_request_from
 from oidc.protocol.errors import ProtocolError
+from oidc.protocol.uris import host_of
 from oidc.provider import Provider
 
-STATUS = {"completed": 409, "expired": 410, "foreign": 403}
+STATUS = {"completed": 409, "expired": 410, "foreign": 403, "cookies": 400}
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("authorize")
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -79,6 +83,8 @@ async def answered(
     except ProtocolError as error:
         return await refuse(request, db, provider, error, now)
     except InteractionOver as ended:
+        client_id = ended.client.client_id if ended.client else None
+        log.info("interaction_over", why=ended.why, client_claimed=client_id)
         # No dead end: what happened, and the way to the service or the account.
         return page(
             request,
@@ -86,7 +92,8 @@ async def answered(
             status=STATUS[ended.why],
             why=ended.why,
             client=ended.client,
-            start_again=way_to(ended.client, provider.issuer),
+            host=host_of(provider.issuer),
+            start_again=ended.way_back or way_to(ended.client, provider.issuer),
         )
 
 
@@ -99,10 +106,12 @@ async def returned(
     session_secret: str | None,
     address: str | None,
     now: datetime,
+    *,
+    goes_on: bool = True,
 ) -> Visit:
-    """The visit that goes on with an interaction. Raises `InteractionOver`, or `Unanswerable` where its client is gone
-    or has taken back the redirect URI."""
-    interaction, client = await _held(request, db, vault, provider, browser, address, now)
+    """The visit that goes on with an interaction, or ends it. Raises `InteractionOver`, or `Unanswerable` where its
+    client is gone or has taken back the redirect URI."""
+    interaction, client = await _held(request, db, vault, provider, browser, address, now, goes_on=goes_on)
     asked = authorization_request_from(interaction.request)
     require_still_registered(asked, client)
     entrance = await find_entrance(db, vault, session_secret, client, now)
@@ -118,6 +127,8 @@ async def _held(
     browser: Browser,
     address: str | None,
     now: datetime,
+    *,
+    goes_on: bool,
 ) -> tuple[Interaction, RegisteredClient]:
     """The open interaction of this browser; the first browser that comes gets it."""
     interaction_id = _uuid(address)
@@ -129,11 +140,12 @@ async def _held(
         raise unknown_client(interaction.client_id)
     # A request that was posted has shown no page before the browser comes for it the first time.
     request.state[AFTER_FORM] = interaction.browser is not None
-    if interaction.browser is None:
+    # Not before it has shown that it keeps cookies: else it could not come back.
+    if interaction.browser is None and not (goes_on and browser.is_new):
         # Another tab of this very browser may have been first: what counts is what the row says then.
         await bind(db, interaction.id, browser.digest, now)
         interaction = await find_interaction(db, vault, interaction.id) or interaction
-    if interaction.browser != browser.digest and interaction.expires_at > now:
+    if interaction.browser not in (None, browser.digest) and interaction.expires_at > now:
         raise InteractionOver("foreign")
     if interaction.completed_at is not None:
         raise InteractionOver("completed", client)
