@@ -171,7 +171,8 @@ def test_a_strangers_words_do_not_come_into_the_log(tmp_path: Path) -> None:
     """R66: not by names of parameters, values, paths or headers."""
     with simulator(tmp_path) as sim:
         for path in ("/authorize?client_id=rp", "/end-session?client_id=rp"):
-            httpx2.get(f"{sim.issuer}{path}&{quote(EVIL)}=1&{quote(EVIL)}=2")
+            known = f"redirect_uri={quote(EVIL)}&post_logout_redirect_uri={quote(EVIL)}"
+            httpx2.get(f"{sim.issuer}{path}&{known}&{quote(EVIL)}=1&{quote(EVIL)}=2")
         httpx2.get(f"{sim.issuer}/authorize", params={"client_id": EVIL})
         for form in ({"grant_type": EVIL}, {"grant_type": "refresh_token", "refresh_token": EVIL, "scope": EVIL}):
             httpx2.post(f"{sim.issuer}/token", data=form, auth=("rp", SECRET))
