@@ -7,11 +7,12 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["services", "stage", "conformance.table"]
 
-# Two shared cores make time limits lie; in CI the examples are the same on every run.
-settings.register_profile(
-    "house", deadline=None, derandomize=os.environ.get("CI") == "true", suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("house")
+# Two shared cores make time limits lie; in CI the examples are the same on every run. Many more, and others each time:
+# HYPOTHESIS_PROFILE=nightly.
+ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("house", ANY, max_examples=40, derandomize=os.environ.get("CI") == "true")
+settings.register_profile("nightly", ANY, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
 PROGRAMS = {"conformance", "faults", "journeys", "parties", "test_demo.py", "test_server.py", "test_simulator.py"}

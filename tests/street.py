@@ -353,6 +353,11 @@ class Visitor:
         await self.give_code(somebody.seed)
         self.street.later(31)
 
+    async def come_signed_in(self, somebody: Resident) -> None:
+        """As after both pages, which other journeys show: the simulator gives the cookies."""
+        given = self.street.ask("POST", f"/people/{somebody.handle}/sign-in", {})
+        await self.page.context.add_cookies(given["cookies"])
+
     async def confirm_address(self, email: str) -> None:
         """The first two pages of a registration."""
         await self.at("register")

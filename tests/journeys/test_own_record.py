@@ -18,8 +18,8 @@ async def test_withdrawing_kills_the_tokens_of_that_service_at_once_and_signs_ou
     the very answer, and sends it a logout token. Agreeing again is asked for again."""
     async with visiting(browser, street, look) as visitor:
         somebody = street.resident()
+        await visitor.come_signed_in(somebody)
         await visitor.enter(street.parks)
-        await visitor.sign_in(somebody)
         for service in (street.parks, street.taxes):
             if service == street.taxes:
                 await visitor.enter(service)
@@ -74,8 +74,8 @@ async def test_the_profile_is_seen_and_edited_and_services_get_what_it_says_then
 ) -> None:
     """Journey 6: name, birth date, address; Parks gets of it what `profile` and `email` release, Taxes the address."""
     async with visiting(browser, street, look) as visitor:
+        await visitor.come_signed_in(street.resident())
         await visitor.open("/account/profile")
-        await visitor.sign_in(street.resident())
         await visitor.at("profile")
         await visitor.read("Ada Lovelace", "10 December 1985", "London", "0123")
 

@@ -9,8 +9,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
 async def enter_both(visitor: Visitor, street: Street) -> None:
     """Signed in to Parks, and so to Taxes."""
+    await visitor.come_signed_in(street.resident())
     await visitor.enter(street.parks)
-    await visitor.sign_in(street.resident())
     await visitor.agree()
     await visitor.is_in(street.parks)
     await visitor.enter(street.taxes)
@@ -104,8 +104,8 @@ async def test_a_service_that_cannot_be_reached_is_named_and_delays_no_other(bro
 async def test_the_only_service_is_returned_to_at_once(browser: Browser, street: Street) -> None:
     """Journey 4, RP-Initiated Logout 1.0 section 3: nobody else was signed in, so there is nothing to show."""
     async with visiting(browser, street, Look()) as visitor:
+        await visitor.come_signed_in(street.resident())
         await visitor.enter(street.parks)
-        await visitor.sign_in(street.resident())
         await visitor.agree()
         await visitor.is_in(street.parks)
         visitor.documents.clear()
