@@ -16,7 +16,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Of http://localhost:PORT, the issuer. 0 takes a free one.")  # fmt: skip # noqa: E501
 @click.option("--issuer", metavar="URL", help="What it is called, such as http://identity.test:8600: a loopback or private address, or a name under .localhost or .test. Without it http://localhost:PORT.")  # fmt: skip # noqa: E501
 @click.option("--listen", "host", default="localhost", show_default=True, metavar="ADDRESS", help="Where it listens; 0.0.0.0 within a container.")  # fmt: skip # noqa: E501
-@click.option("--control", type=click.IntRange(0, 65535), help="Port of the control listener, on 127.0.0.1 only. Without it there is none.")  # fmt: skip # noqa: E501
+@click.option("--control", type=click.IntRange(0, 65535), help="Port of the control listener, on 127.0.0.1 or where --listen says. Without it there is none.")  # fmt: skip # noqa: E501
 @click.option("--people", type=FILE, help="TOML: [[people]] with handle, email, password, totp, ...")
 @click.option("--clients", type=FILE, help="JSON: an array of OpenID Connect registration metadata.")
 @click.option("settings_file", "--settings", type=FILE, help="TOML: settings that --setting cannot hold, such as [[resource]]; see identity settings.")  # fmt: skip # noqa: E501

@@ -159,13 +159,16 @@ class Control:
         return self._people[handle]
 
     async def _sign_in(self, handle: str, asked: Any) -> Answer:
-        acr = asked.get("acr") if isinstance(asked, dict) else None
-        return 200, {"handle": handle, **await sign_in(self._house, self._account(handle), acr)}
+        given = {} if asked is None else asked
+        if not isinstance(given, dict) or set(given) - {"acr"} or not isinstance(given.get("acr"), str | None):
+            raise Wrong(400, 'send {"acr": "aal2"}, or nothing for the least level')
+        return 200, {"handle": handle, **await sign_in(self._house, self._account(handle), given.get("acr"))}
 
     async def _add_person(self, entry: Any) -> Answer:
         handle, account_id = await add_person(self._house, entry)
         self._people[handle] = account_id
-        await settle_subjects(self._house, {handle: account_id})
+        async with self._house.database.begin() as db:
+            await settle_subjects(db, {handle: account_id}, self._house.clock.now())
         return 201, {"handle": handle}
 
     async def _put_clients(self, body: bytes) -> Answer:
@@ -176,7 +179,7 @@ class Control:
             applied = await import_json(
                 db, body.decode(errors="replace"), provider.capabilities, now, fetcher=provider.fetcher
             )
-        await settle_subjects(house, self._people)
+            await settle_subjects(db, self._people, now)
         # By then every worker has looked again.
         await asyncio.sleep(MAX_AGE.total_seconds() + 0.05)
         return 200, {"warnings": [str(warning) for warning in applied.warnings]}

@@ -1,17 +1,18 @@
 """People of a running simulator: signed in without a form, added, changed, with what they agreed to forgotten."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from accounts.account import data_key_of
+from accounts.account import Account, data_key_of
 from accounts.citizen import Browser
 from accounts.consent import Consent, withdraw_consent
-from accounts.database import Transaction, new_secret
+from accounts.database import Transaction, insert_ignoring, new_secret
 from accounts.profile import Claims, write_profile
 from config.demo.people import CLAIMS, PeopleError, create_people, read_entries
 from config.house import House
@@ -38,6 +39,9 @@ async def sign_in(house: House, account_id: UUID, acr: str | None) -> dict[str, 
         raise ValueError(f"acr: one of {', '.join(by_level)}")
     browser, amr = new_secret(), amr_of(by_level[level])
     async with house.database.begin() as db:
+        state = await db.scalar(select(Account.state).where(Account.id == account_id))
+        if state != "active":
+            raise ValueError(f"the account is {state}: only an active one can be signed in")
         key = await data_key_of(db, house.vault, account_id)
         _, secret = await sessions.start(
             db,
@@ -88,19 +92,16 @@ async def forget_consents(house: House, account_id: UUID) -> int:
     return len(services)
 
 
-async def settle_subjects(house: House, people: Mapping[str, UUID]) -> None:
-    """Give every person the same `sub` at each start, in every sector there is: a function of handle and sector."""
-    now = house.clock.now()
-    async with house.database.begin() as db:
-        known = {(row.account_id, row.sector) for row in await db.all(select(Subject.account_id, Subject.sector))}
-        rows = [
-            {"account_id": account_id, "sector": sector, "sub": _sub(handle, sector), "created_at": now}
-            for sector in await _sectors(db)
-            for handle, account_id in people.items()
-            if (account_id, sector) not in known
-        ]
-        for start in range(0, len(rows), ROWS):
-            await db.execute(insert(Subject).values(rows[start : start + ROWS]))
+async def settle_subjects(db: Transaction, people: Mapping[str, UUID], now: datetime) -> None:
+    """Give every person the same `sub` at each start, in every sector there is: a function of handle and sector. Who
+    has one already keeps it."""
+    rows = [
+        {"account_id": account_id, "sector": sector, "sub": _sub(handle, sector), "created_at": now}
+        for sector in await _sectors(db)
+        for handle, account_id in people.items()
+    ]
+    for start in range(0, len(rows), ROWS):
+        await db.execute(insert_ignoring(db, Subject).values(rows[start : start + ROWS]))
 
 
 async def _sectors(db: Transaction) -> set[str]:

@@ -65,7 +65,8 @@ async def simulate(
     running = Running()
     try:
         sockets = listen(asked.listen, asked.port)
-        control_sockets = [] if asked.control is None else listen("127.0.0.1", asked.control)
+        place = "127.0.0.1" if asked.listen == "localhost" else asked.listen
+        control_sockets = [] if asked.control is None else listen(place, asked.control)
         issuer = asked.issuer or f"http://localhost:{sockets[0].getsockname()[1]}"
         if not is_for_tests(urlsplit(issuer).hostname or ""):
             raise SettingsError("--issuer: a loopback or private address, or a name under .localhost or .test")
@@ -89,7 +90,7 @@ async def simulate(
             if not stopping.is_set():
                 say(f"ready {issuer}")
                 if control_sockets:
-                    say(f"control http://127.0.0.1:{control_sockets[0].getsockname()[1]}")
+                    say(f"control http://{place}:{control_sockets[0].getsockname()[1]}")
             await running.until(stopping.wait())
         finally:
             await running.stop()
@@ -178,5 +179,6 @@ async def _fill(house: House, asked: Asked, warn: Callable[[str], None]) -> dict
         for warning in applied.warnings:
             warn(f"warning: {warning}")
     people = await create_people(house, asked.people, now)
-    await settle_subjects(house, people)
+    async with house.database.begin() as db:
+        await settle_subjects(db, people, now)
     return people

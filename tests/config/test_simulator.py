@@ -93,19 +93,23 @@ def test_without_a_second_authenticator_one_is_set_up_first(sim: Simulator) -> N
     assert browser.seen == ["sign-in", "enrol"]
 
 
-def test_suspending_ends_what_was_given_and_the_service_is_told(sim: Simulator) -> None:
-    """A suspended citizen learns it only after having signed in; the service gets `access_denied`."""
+@pytest.mark.parametrize("state", ["suspended", "closed"])
+def test_suspending_and_closing_end_what_was_given_and_the_service_is_told(sim: Simulator, state: str) -> None:
+    """A suspended citizen learns it only after having signed in, and the service gets `access_denied`; who has closed
+    their account cannot sign in at all."""
     browser = browser_of(sim, "carl")
     tokens = browser.sign_in()
     try:
-        assert sim.ask("POST", "/people/carl/state", {"state": "suspended"}) == {"handle": "carl", "state": "suspended"}
+        assert sim.ask("POST", "/people/carl/state", {"state": state}) == {"handle": "carl", "state": state}
+        assert httpx2.post(f"{sim.control}/people/carl/sign-in").status_code == 400, "nor by the control listener"
 
         assert browser.userinfo(tokens["access_token"]).status_code == 401
         assert browser.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
-        another = browser_of(sim, "carl")
-        answer, _ = another.authorize()
-        assert another.seen[:2] == ["sign-in", "second-factor"]
-        assert answer["error"] == "access_denied"
+        if state == "suspended":
+            another = browser_of(sim, "carl")
+            answer, _ = another.authorize()
+            assert another.seen[:2] == ["sign-in", "second-factor"]
+            assert answer["error"] == "access_denied"
     finally:
         sim.ask("POST", "/people/carl/state", {"state": "active"})
 
@@ -196,6 +200,12 @@ def test_the_inbox_has_what_was_sent_newest_first(sim: Simulator) -> None:
         ("POST", "/people/nobody/state", {"state": "active"}, 404),
         ("POST", "/people/ada/state", {"state": "happy"}, 400),
         ("POST", "/people/ada/state", None, 400),
+        ("POST", "/people/ada/sign-in", {"acr": ["aal2"]}, 400),
+        ("POST", "/people/ada/sign-in", {"acr": "aal9"}, 400),
+        ("POST", "/people/ada/sign-in", {"arc": "aal2"}, 400),
+        ("POST", "/people/ada/sign-in", ["aal2"], 400),
+        ("POST", "/people", {"handle": "eve"}, 400),
+        ("PUT", "/clients", {"client_id": "rp"}, 400),
         ("GET", "/nothing", None, 404),
         ("DELETE", "/inbox", None, 405),
     ],
