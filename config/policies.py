@@ -166,36 +166,42 @@ def _registration(settings: Settings) -> RegistrationPolicy:
     )
 
 
+def capabilities_of(settings: Settings) -> Capabilities:
+    """What this deployment offers, and clients and requests are judged by."""
+    mutual_tls = _mutual_tls(settings)
+    return Capabilities(
+        issuer=settings.issuer,
+        acr_values=settings.assurance.levels,
+        minimum_acr=settings.assurance.minimum,
+        # The highest wants a make that is attested.
+        highest_acr=settings.assurance.levels[-2 if settings.passkey.attestation == "none" else -1],
+        acr_aliases=settings.assurance.eidas.names,
+        trustmark=settings.assurance.trustmark,
+        ui_locales=tuple(LANGUAGES),
+        loopback_http=settings.is_throwaway,
+        service_scopes=settings.api.scopes,
+        grant_types=GRANT_TYPES,
+        response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
+        features=FEATURES
+        | ({MTLS} if mutual_tls else set())
+        | ({RESOURCES} if settings.resource else set())
+        | ({UNSIGNED_JAR} if settings.request_object.allow_unsigned else set())
+        | ({FRONTCHANNEL_LOGOUT} if settings.logout.front_channel else set())
+        | ({SESSION_MANAGEMENT} if settings.logout.session_management else set()),
+        encryption_algorithms=ENCRYPTION_ALGORITHMS,
+        content_encryption_algorithms=CONTENT_ENCRYPTION_ALGORITHMS,
+        resources=tuple(resource.uri for resource in settings.resource),
+        scopes=_scopes(settings),
+        detail_types=tuple(kind.judged_as for kind in settings.authorization_detail),
+        client_authentication_methods=(*CLIENT_AUTHENTICATION, *(mutual_tls.methods if mutual_tls else ())),
+    )
+
+
 def provider_of(settings: Settings, vault: Vault, holder: KeyHolder) -> Provider:
     """The provider, with what this deployment offers."""
     lifetime, mutual_tls = settings.lifetime, _mutual_tls(settings)
     return new_provider(
-        Capabilities(
-            issuer=settings.issuer,
-            acr_values=settings.assurance.levels,
-            minimum_acr=settings.assurance.minimum,
-            # The highest wants a make that is attested.
-            highest_acr=settings.assurance.levels[-2 if settings.passkey.attestation == "none" else -1],
-            acr_aliases=settings.assurance.eidas.names,
-            trustmark=settings.assurance.trustmark,
-            ui_locales=tuple(LANGUAGES),
-            loopback_http=settings.is_throwaway,
-            service_scopes=settings.api.scopes,
-            grant_types=GRANT_TYPES,
-            response_modes=("query", "form_post", "jwt", "query.jwt", "form_post.jwt"),
-            features=FEATURES
-            | ({MTLS} if mutual_tls else set())
-            | ({RESOURCES} if settings.resource else set())
-            | ({UNSIGNED_JAR} if settings.request_object.allow_unsigned else set())
-            | ({FRONTCHANNEL_LOGOUT} if settings.logout.front_channel else set())
-            | ({SESSION_MANAGEMENT} if settings.logout.session_management else set()),
-            encryption_algorithms=ENCRYPTION_ALGORITHMS,
-            content_encryption_algorithms=CONTENT_ENCRYPTION_ALGORITHMS,
-            resources=tuple(resource.uri for resource in settings.resource),
-            scopes=_scopes(settings),
-            detail_types=tuple(kind.judged_as for kind in settings.authorization_detail),
-            client_authentication_methods=(*CLIENT_AUTHENTICATION, *(mutual_tls.methods if mutual_tls else ())),
-        ),
+        capabilities_of(settings),
         ProviderPolicy(
             code=timedelta(seconds=lifetime.code),
             access_token=timedelta(seconds=lifetime.access_token),

@@ -3,15 +3,18 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
 from accounts.database import Transaction, digest
 from accounts.errors import Refusal
-from oidc.client import Source, put_client
+from oidc.client import Source, find_client, put_client
+from oidc.client_advice import advice_on
+from oidc.client_change import algorithm_line, changes
 from oidc.client_lines import Lines
 from oidc.fetcher import Fetcher, FetchFailed
 from oidc.protocol.capabilities import Capabilities
@@ -70,12 +73,49 @@ class _Wanted(msgspec.Struct, frozen=True):
     client_id: str
     metadata: ClientMetadata
     secret_digest: bytes | None
+    algorithm: str
+    """The line about how its ID tokens are signed."""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A file without a problem. `advice` is for who registers a client for good; a test's client needs none of it."""
+
+    wanted: tuple[_Wanted, ...]
+    source: Source
+    warnings: tuple[FileProblem, ...]
+    advice: tuple[FileProblem, ...]
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What writing one client would do: `outcome` is new, changed or unchanged."""
+
+    wanted: _Wanted
+    outcome: str
+    changes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.outcome}  {self.wanted.client_id}"
+        return "\n".join([head, *(f"  {line}" for line in self.changes), f"    {self.wanted.algorithm}"])
 
 
 async def apply_toml(
     db: Transaction, text: str, capabilities: Capabilities, now: datetime, *, fetcher: Fetcher | None = None
 ) -> Applied:
-    """Write the `[[client]]` tables of our own file: registration metadata with `client_id`, and for a client with a
+    """Write the clients of our own file. Raises `ClientFileError`."""
+    judged = judge_toml(text, capabilities)
+    return await write(db, judged, await plan(db, judged, fetcher), now)
+
+
+async def import_json(
+    db: Transaction, text: str, capabilities: Capabilities, now: datetime, *, fetcher: Fetcher | None = None
+) -> Applied:
+    """Write the clients of a JSON array. Raises `ClientFileError`."""
+    judged = judge_json(text, capabilities)
+    return await write(db, judged, await plan(db, judged, fetcher), now)
+
+
+def judge_toml(text: str, capabilities: Capabilities) -> Judged:
+    """The `[[client]]` tables of our own file: registration metadata with `client_id`, and for a client with a
     secret `client_secret_sha256`, because a secret has no place in a file that is reviewed. ES256 where nothing is
     said, and a field we do not know is a mistake. Raises `ClientFileError`."""
     lines = Lines(text)
@@ -91,14 +131,12 @@ async def apply_toml(
         problems.append(FileProblem("The file holds no [[client]] table."))
         raise ClientFileError(problems)
     judge = _Judge(capabilities, "ES256", "client_secret_sha256", lines)
-    wanted = [judge.wanted(number, table) for number, table in enumerate(tables)]
-    return await _written(db, wanted, judge, problems, "file", now, fetcher)
+    judge.problems += problems
+    return judge.judged(tables, "file")
 
 
-async def import_json(
-    db: Transaction, text: str, capabilities: Capabilities, now: datetime, *, fetcher: Fetcher | None = None
-) -> Applied:
-    """Write a JSON array of registration metadata with `client_id` and, in plain, `client_secret`. RS256 where nothing
+def judge_json(text: str, capabilities: Capabilities) -> Judged:
+    """A JSON array of registration metadata with `client_id` and, in plain, `client_secret`. RS256 where nothing
     is said (OpenID Connect Registration section 2). Raises `ClientFileError`."""
     try:
         document = json.loads(text)
@@ -107,9 +145,7 @@ async def import_json(
         raise ClientFileError([FileProblem("This is not JSON.", line=line)]) from None
     if not isinstance(document, list) or not all(isinstance(member, dict) for member in document):
         raise ClientFileError([FileProblem("The file must be a JSON array of objects, one a client.")])
-    judge = _Judge(capabilities, "RS256", "client_secret", None)
-    wanted = [judge.wanted(number, member) for number, member in enumerate(document)]
-    return await _written(db, wanted, judge, [], "import", now, fetcher)
+    return _Judge(capabilities, "RS256", "client_secret", None).judged(document, "import")
 
 
 class _Judge:
@@ -118,11 +154,20 @@ class _Judge:
     def __init__(self, capabilities: Capabilities, algorithm: str, secret_field: str, lines: Lines | None) -> None:
         self.problems: list[FileProblem] = []
         self.warnings: list[FileProblem] = []
+        self.advice: list[FileProblem] = []
         self._capabilities = capabilities
         self._algorithm = algorithm
         self._secret_field = secret_field
         self._lines = lines
         self._seen: set[str] = set()
+
+    def judged(self, given: Sequence[Mapping[str, Any]], source: Source) -> Judged:
+        """All clients of a file. Raises `ClientFileError`."""
+        wanted = [self.wanted(number, client) for number, client in enumerate(given)]
+        if self.problems:
+            raise ClientFileError(self.problems)
+        found = tuple(client for client in wanted if client is not None)
+        return Judged(found, source, tuple(self.warnings), tuple(self.advice))
 
     def wanted(self, number: int, given: Mapping[str, Any]) -> _Wanted | None:
         """The client as it shall be, or None where something is wrong."""
@@ -138,16 +183,26 @@ class _Judge:
         if self._lines is not None:
             for name in sorted(known.keys() - OURS):
                 if name.partition("#")[0] not in OURS or "#" not in name:
-                    self._refuse(number, client_id, name, "is not known. Is it misspelt?")
+                    self._refuse(number, client_id, name, f"is not known. {self._nearest(name) or 'Is it misspelt?'}")
         try:
             read = read_client_metadata(known, self._capabilities, default_signing_algorithm=self._algorithm)
         except MetadataError as error:
             for problem in error.problems:
                 self._refuse(number, client_id, problem.field, problem.problem)
             return None
-        self.warnings += [self._told(number, client_id, warning.field, warning.problem) for warning in read.warnings]
+        for warning in read.warnings:
+            hint = "" if warning.field in OURS else self._nearest(warning.field)
+            self.warnings.append(self._told(number, client_id, warning.field, f"{warning.problem} {hint}".strip()))
+        for field, remark in advice_on(read.metadata, self._capabilities):
+            self.advice.append(self._told(number, client_id, field, remark))
         secret_digest = self._digest_of(number, client_id, secret, read.metadata)
-        return _Wanted(client_id, read.metadata, secret_digest) if len(self.problems) == before else None
+        told = algorithm_line(read.metadata, was_given=bool(known.get("id_token_signed_response_alg")))
+        return _Wanted(client_id, read.metadata, secret_digest, told) if len(self.problems) == before else None
+
+    def _nearest(self, name: str) -> str:
+        names = sorted(OURS | {"client_id", self._secret_field})
+        found = get_close_matches(name.partition("#")[0], names, 1, 0.75)
+        return f"Did you mean {found[0]}?" if found else ""
 
     def _digest_of(self, number: int, client_id: str, secret: object, metadata: ClientMetadata) -> bytes | None:
         field = self._secret_field
@@ -179,32 +234,34 @@ class _Judge:
         return FileProblem(problem, client_id or f"number {number + 1}", field, line)
 
 
-async def _written(
-    db: Transaction,
-    wanted: Iterable[_Wanted | None],
-    judge: _Judge,
-    problems: Sequence[FileProblem],
-    source: Source,
-    now: datetime,
-    fetcher: Fetcher | None,
-) -> Applied:
-    clients = [client for client in wanted if client is not None]
-    problems = [*problems, *judge.problems]
-    for client in clients if fetcher is not None else ():
+async def plan(db: Transaction, judged: Judged, fetcher: Fetcher | None = None) -> list[Planned]:
+    """What writing the file would change; writes nothing. Raises `ClientFileError` for sector documents."""
+    problems: list[FileProblem] = []
+    for client in judged.wanted if fetcher is not None else ():
         problems += await _sector_problems(client, fetcher)
     if problems:
         raise ClientFileError(problems)
+    planned = []
+    for client in judged.wanted:
+        was = await find_client(db, client.client_id)
+        lines = changes(was, client.metadata, client.secret_digest)
+        planned.append(Planned(client, "new" if was is None else "changed" if lines else "unchanged", lines))
+    return planned
+
+
+async def write(db: Transaction, judged: Judged, planned: Sequence[Planned], now: datetime) -> Applied:
+    """Write what was planned in the same transaction."""
     done: dict[str, list[str]] = {"created": [], "changed": [], "unchanged": []}
-    for client in clients:
+    for client in (each.wanted for each in planned):
         outcome = await put_client(
-            db, client.client_id, client.metadata, secret_digest=client.secret_digest, source=source, now=now
+            db, client.client_id, client.metadata, secret_digest=client.secret_digest, source=judged.source, now=now
         )
         done[outcome].append(client.client_id)
     return Applied(
         created=tuple(done["created"]),
         changed=tuple(done["changed"]),
         unchanged=tuple(done["unchanged"]),
-        warnings=tuple(judge.warnings),
+        warnings=judged.warnings,
     )
 
 

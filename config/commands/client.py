@@ -11,7 +11,8 @@ from config.commands.common import Plain, load, open_house, plain_errors, table,
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from oidc.client_file import Applied
+    from oidc.client_file import Judged
+    from oidc.protocol.capabilities import Capabilities
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -21,43 +22,84 @@ def client() -> None:
     """Register relying parties and look at them."""
 
 
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
+
+
 @client.command()
 @with_settings
+@DRY_RUN
 @click.argument("file", type=FILE)
-def apply(settings_file: Path | None, pairs: Sequence[str], file: Path) -> None:
+def apply(settings_file: Path | None, pairs: Sequence[str], dry_run: bool, file: Path) -> None:
     """Apply a reviewed TOML file of clients; names every wrong line, and then writes nothing.
 
-    Applying it again changes nothing; a client that is not in the file stays as it is.
+    Says first what changes, a line a field; ! marks a redirect URI, a key or a secret. Applying it again changes
+    nothing; a client that is not in the file stays as it is.
     """
     with plain_errors():
-        asyncio.run(_write(load(settings_file, pairs), file, "apply_toml"))
+        asyncio.run(_write(load(settings_file, pairs), file, False, dry_run))
 
 
 @client.command("import")
 @with_settings
+@DRY_RUN
 @click.argument("file", type=FILE)
-def import_(settings_file: Path | None, pairs: Sequence[str], file: Path) -> None:
+def import_(settings_file: Path | None, pairs: Sequence[str], dry_run: bool, file: Path) -> None:
     """Import a JSON array of OpenID Connect registration metadata, as `identity simulate --clients` takes it."""
     with plain_errors():
-        asyncio.run(_write(load(settings_file, pairs), file, "import_json"))
+        asyncio.run(_write(load(settings_file, pairs), file, True, dry_run))
 
 
-async def _write(settings: "Settings", file: Path, verb: str) -> None:
-    from oidc import client_file
+async def _write(settings: "Settings", file: Path, is_json: bool, dry_run: bool) -> None:
+    from oidc.client_file import plan, write
 
     async with open_house(settings) as house, house.database.begin() as db:
-        applied: Applied = await getattr(client_file, verb)(
-            db,
-            file_text(file),
-            house.provider.capabilities,
-            house.clock.now(),
-            fetcher=house.provider.fetcher,
-        )
-    for warning in applied.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        judged = _judged(file, is_json, house.provider.capabilities)
+        planned = await plan(db, judged, house.provider.fetcher)
+        for each in planned:
+            click.echo(str(each))
+        if dry_run:
+            return
+        applied = await write(db, judged, planned, house.clock.now())
     for done in ("created", "changed", "unchanged"):
         for client_id in getattr(applied, done):
             click.echo(f"{done}  {client_id}")
+
+
+def _judged(file: Path, is_json: bool, capabilities: "Capabilities") -> "Judged":
+    """The file's clients, with every warning said; `apply`, `import` and `check` judge here alike."""
+    from oidc.client_file import judge_json, judge_toml
+
+    judged = (judge_json if is_json else judge_toml)(file_text(file), capabilities)
+    for warning in (*judged.warnings, *judged.advice):
+        click.echo(f"warning: {warning}", err=True)
+    return judged
+
+
+@client.command()
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+def check(files: Sequence[Path]) -> None:
+    """Judge files of clients as `apply` (TOML) and `import` (a name that ends in .json) would, without settings,
+    database, keys or network.
+
+    A deployment may offer more than its default settings do; a sector_identifier_uri is not fetched. Status 2 where
+    a file has a problem.
+    """
+    from config.policies import capabilities_of
+    from config.settings import Settings
+    from oidc.client_file import ClientFileError
+
+    capabilities = capabilities_of(Settings(issuer="https://account.example"))
+    problems = []
+    for file in files:
+        try:
+            judged = _judged(file, file.suffix == ".json", capabilities)
+        except (ClientFileError, Plain) as error:
+            problems += [f"{file}: {line}" for line in str(error).splitlines()]
+            continue
+        for wanted in judged.wanted:
+            click.echo(f"good  {file}  {wanted.client_id}  {wanted.algorithm}")
+    if problems:
+        raise Plain("\n".join(problems))
 
 
 def file_text(file: Path) -> str:

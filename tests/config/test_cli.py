@@ -142,8 +142,8 @@ def test_a_client_is_applied_listed_and_shown(identity: Run, tmp_path: Path) -> 
     first, second = identity("client", "apply", str(file)), identity("client", "apply", str(file))
     listed, shown = identity("client", "list"), identity("client", "show", "parks")
 
-    assert (first.exit_code, first.stdout) == (0, "created  parks\n")
-    assert second.stdout == "unchanged  parks\n"
+    assert (first.exit_code, first.stdout.splitlines()[-1]) == (0, "created  parks")
+    assert second.stdout == "unchanged  parks\n    ID tokens: ES256\nunchanged  parks\n"
     assert any(line.split()[:3] == ["parks", "City", "Parks"] for line in listed.stdout.splitlines())
     registered = json.loads(shown.stdout)
     assert registered["client_id"] == "parks"
@@ -169,7 +169,8 @@ def test_the_simulators_file_can_be_imported(identity: Run, tmp_path: Path) -> N
 
     done = identity("client", "import", str(file))
 
-    assert (done.exit_code, done.stdout) == (0, "created  rp\n"), done.stderr
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "created  rp"), done.stderr
+    assert "ID tokens: RS256, the standard's default" in done.stdout
     assert '"has_secret": true' in identity("client", "show", "rp").stdout
     assert CLIENTS[0]["client_secret"] not in identity("client", "show", "rp").stdout
 
@@ -184,6 +185,55 @@ def test_a_client_without_pkce_is_warned_about(identity: Run, tmp_path: Path) ->
     assert done.exit_code == 0
     assert done.stderr.startswith("warning: ")
     assert "require_pkce" in done.stderr
+
+
+def test_apply_says_what_it_changes_before_it_writes_and_a_dry_run_only_says(identity: Run, tmp_path: Path) -> None:
+    """Redirect URIs, keys and secrets are marked; neither a secret nor its digest is shown."""
+    file, first, other = tmp_path / "books.toml", "a" * 64, "b" * 64
+    method = '"client_secret_basic"'
+    text = PARKS.replace('"parks"', '"books"').replace('"private_key_jwt"', method).replace("jwks_uri", "policy_uri")
+    file.write_text(text + f'client_secret_sha256 = "{first}"\n')
+    assert identity("client", "apply", str(file)).exit_code == 0
+    file.write_text(text.replace("/callback", "/back") + f'client_secret_sha256 = "{other}"\n')
+
+    dry = identity("client", "apply", "--dry-run", str(file))
+    before = identity("client", "show", "books").stdout
+    done = identity("client", "apply", str(file))
+
+    address = "https://parks.example.gov"
+    assert dry.stdout.splitlines() == [
+        "changed  books",
+        f'  ! redirect_uris: ["{address}/callback"] -> ["{address}/back"]',
+        "  ! client_secret: changed",
+        "    ID tokens: ES256",
+    ]
+    assert "/callback" in before
+    assert done.stdout == dry.stdout + "changed  books\n"
+    assert "/back" in identity("client", "show", "books").stdout
+
+
+def test_check_judges_toml_and_json_without_a_deployment(tmp_path: Path) -> None:
+    toml, metadata = tmp_path / "parks.toml", tmp_path / "clients.json"
+    toml.write_text(PARKS.replace("https://parks.example.gov/callback", "http://parks.example.gov/cb"))
+    metadata.write_text(json.dumps([{**CLIENTS[0], "redirect_uris": ["https://rp.example/cb"]}]))
+
+    done = runner({})("client", "check", str(toml), str(metadata))
+
+    assert done.exit_code == 2
+    assert f"{toml}: line 5, client parks, redirect_uris" in done.stderr
+    assert done.stdout == f"good  {metadata}  rp  ID tokens: RS256, the standard's default\n"
+    assert runner({})("client", "check", str(metadata)).exit_code == 0
+
+
+def test_the_sample_file_is_accepted_with_the_one_change_it_states(identity: Run, tmp_path: Path) -> None:
+    sample, file = Path("config/demo/parks.toml"), tmp_path / "sample.toml"
+    file.write_text(sample.read_text("utf-8").replace("http://parks.localhost:8001", "https://parks.example.gov"))
+
+    checked, applied = runner({})("client", "check", str(file)), identity("client", "apply", str(file))
+
+    assert runner({})("client", "check", str(sample)).exit_code == 2
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    assert (applied.exit_code, applied.stderr) == (0, "")
 
 
 def test_an_unknown_client_is_plainly_unknown(identity: Run) -> None:

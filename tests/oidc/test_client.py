@@ -8,7 +8,7 @@ import pytest
 from oidc_kit import ISSUER, START, Box
 
 from oidc.client import ClientCache, clients_of, find_client, set_disabled
-from oidc.client_file import ClientFileError, apply_toml, import_json
+from oidc.client_file import ClientFileError, apply_toml, import_json, judge_toml, plan
 from oidc.protocol.capabilities import Capabilities
 from oidc.revision import Revisions
 
@@ -182,3 +182,41 @@ async def test_public_subjects_share_one_sector(box: Box) -> None:
     parks = await box.register("parks")
     open_data = await box.register("open-data", subject_type="public")
     assert (parks.subject_sector, open_data.subject_sector) == ("parks.example", "")
+
+
+async def test_an_unknown_field_names_the_nearest_known_one() -> None:
+    with pytest.raises(ClientFileError) as refused:
+        judge_toml(PARKS + 'client_secret = "x"\nredirect_uri = "y"\n', CAPABILITIES)
+
+    assert "client_secret: is not known. Did you mean client_secret_sha256?" in str(refused.value)
+    assert "redirect_uri: is not known. Did you mean redirect_uris?" in str(refused.value)
+
+
+async def test_what_is_likely_a_mistake_is_said_and_stops_nothing() -> None:
+    text = PARKS.replace('callback"', 'callback", "https://parks.example/b", "https://elsewhere.example/"')
+    languages = Capabilities(issuer=ISSUER, ui_locales=("en", "fr", "cy"))
+
+    judged = judge_toml(text + 'scope = "profile offline_access"\nsubject_type = "public"\n', languages)
+
+    said = "\n".join(map(str, judged.advice))
+    assert "line 8, client parks, scope: lacks openid" in said
+    assert "grant_types lacks refresh_token" in said
+    assert "client_name: has no text for: cy." in said
+    assert "purpose: is missing" in said
+    assert "the host elsewhere.example differs from parks.example" in said
+
+
+async def test_a_key_that_changes_is_marked_and_named_by_its_kid(box: Box) -> None:
+    key = {"kty": "EC", "crv": "P-256", "kid": "one", "use": "sig"}
+    point = {
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+    }
+    await box.register("parks", token_endpoint_auth_method="private_key_jwt", jwks={"keys": [{**key, **point}]})
+    text = PARKS.replace('"none"', '"private_key_jwt"') + 'jwks_uri = "https://parks.example/jwks"\n'
+
+    async with box.transaction() as db:
+        (planned,) = await plan(db, judge_toml(text, CAPABILITIES))
+
+    assert "! jwks: kid one -> -" in planned.changes
+    assert '! jwks_uri: - -> "https://parks.example/jwks"' in planned.changes
