@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import machine
 import segno
 import uvicorn
 from litestar import Litestar, Request, get
@@ -143,7 +144,7 @@ def shoot(folder: Path, only: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with served(gallery_app()) as address, sync_playwright() as playwright:
         flags = ["--disable-gpu", "--disable-quic", "--no-first-run", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        browser = playwright.chromium.launch(executable_path=machine.find("Chromium"), args=flags)
         for language in ("en", "ar"):
             for width in (320, 1280):
                 for scheme in ("light", "dark"):

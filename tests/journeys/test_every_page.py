@@ -314,6 +314,12 @@ async def requests_that_are_wrong(eyes: Inspector) -> None:
         ):
             await visitor.open(wrong)
             await eyes.see(visitor, "error")
+        async with eyes.visiting() as forgetful:
+            await eyes.weigh(forgetful)
+            led = await forgetful.page.request.get(address, max_redirects=0)
+            await forgetful.page.context.clear_cookies()
+            await forgetful.open(led.headers["location"])
+            await eyes.see(forgetful, "error")  # its browser keeps no cookies
         await visitor.open("/register")
         await visitor.page.evaluate("document.querySelector('[name=csrf_token]').value = 'wrong'")
         await visitor.press()
