@@ -53,6 +53,7 @@ async def add_app(
     """Set up the offered app by its first code, under a name of the citizen's, of which its notice says nothing.
     Raises Refusal "code_wrong" or "app_too_many"."""
     key = await data_key_of(db, vault, owner.citizen.account_id)
+    await lock_account(db, owner.citizen.account_id)  # what is counted stays so until it is written (R78)
     if len(await totp.totps_of(db, key, owner.citizen.account_id)) >= MAX_APPS:
         raise Refusal("app_too_many")
     if not await totp.confirm(db, key, owner.citizen.account_id, totp_id, code, name, now):

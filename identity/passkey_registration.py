@@ -17,6 +17,7 @@ from webauthn.helpers.structs import (
     ResidentKeyRequirement,
 )
 
+from accounts.account import lock_account
 from accounts.database import Transaction, insert_ignoring, new_id
 from accounts.errors import Refusal
 from accounts.store import Store
@@ -121,6 +122,7 @@ async def verify_registration(
     is_attested = is_trusted(attestation, client_data, policy.attestation, now)
     if waiting.needs_attestation and (is_synced or not is_attested):
         raise Refusal("passkey_make")
+    await lock_account(db, account_id)  # what is counted stays so until it is written (R78)
     if len(await descriptors(db, account_id)) >= MAX_PASSKEYS:
         raise Refusal("passkey_too_many")
     passkey_id = new_id(now)

@@ -10,7 +10,7 @@ MAX_VECTORS = 10
 # Appendix A.2: a shared secret, a shared key, a key of its own, and one that its hardware keeps.
 _USED = (("pwd", ("Cc",)), ("otp", ("Cd",)), ("pop", ("Ce",)), ("hwk", ("Ce", "Cf")))
 # The level, from 0, at which a part is used for certain; parts that every sign-in has need none.
-_LEAST = {"P0": 0, "P1": 0, "Ma": 0, "Aa": 0, "Ab": 0, "Ac": 0, "Cc": 0, "Cd": 1, "Ce": 2, "Cf": 3}
+_LEAST = {"P0": 0, "P1": 0, "Ma": 0, "Aa": 0, "Ab": 0, "Ac": 0, "Ad": 0, "Cc": 0, "Cd": 1, "Ce": 2, "Cf": 3}
 
 
 def vector_of(amr: Collection[str], *, encrypted: bool) -> str:

@@ -6,12 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from soft_passkey import SoftPasskey
 from sqlalchemy import update
+from stage import race
 
+from accounts.citizen import Citizen
+from accounts.database import new_id
+from accounts.errors import Refusal
 from identity import passkey, password, recovery_code, totp
 from identity.assurance import AssurancePolicy
 from identity.authenticator import Authenticators, authenticators_of, can_reach, has_way_back
+from identity.own_authenticators import MAX_APPS, Owner, add_app
 from identity.passkey import Passkey, PasskeyPolicy
 from identity.passkey_registration import registration_options, verify_registration
+from identity.session import Device
 
 POLICY = AssurancePolicy()
 LAX = AssurancePolicy(minimum="aal1")
@@ -140,3 +146,25 @@ def test_with_a_way_back_any_one_loss_leaves_one_way_in(having, minimum):
         )
     assert can_reach(having, minimum, policy)
     assert all(left.recovery_codes_left or can_reach(left, minimum, policy) for left in losses)
+
+
+async def test_of_many_apps_that_are_added_at_once_no_more_than_two_stand(database, vault, ada, now):
+    """R78: the limit is counted and written with the account held, also where twenty requests count at once."""
+    citizen = Citizen(ada.account_id, new_id(now), "aal2", ("otp", "pwd"), now, None)
+    owner = Owner(citizen, Device("Firefox on Linux", "192.0.2.7"))
+    async with database.begin() as db:
+        offers = [await totp.offer(db, ada.key, ada.account_id, now, to=bytes([number])) for number in range(20)]
+
+    async def add(db):
+        offered = offers.pop()
+        try:
+            await add_app(db, vault, owner, offered.id, totp.current_code(offered.seed, now), "", now)
+        except Refusal as refusal:
+            return refusal.reason
+        return "added"
+
+    said = await race(database, add, times=20)
+
+    assert (said.count("added"), said.count("app_too_many")) == (MAX_APPS, 20 - MAX_APPS)
+    async with database.begin() as db:
+        assert len(await totp.totps_of(db, ada.key, ada.account_id)) == MAX_APPS

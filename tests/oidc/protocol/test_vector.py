@@ -1,5 +1,7 @@
 """Names that frameworks give to levels, and vectors of trust: asked for, sought, and answered truthfully."""
 
+import json
+
 import pytest
 
 from oidc.protocol.assurance import level_for, meets
@@ -75,3 +77,10 @@ def test_a_name_for_a_level_that_is_not_there_stops_the_start():
     """R74."""
     with pytest.raises(ValueError, match="acr_aliases"):
         Capabilities(issuer="https://account.example.gov", acr_aliases=((LOA + "low", "aal9"),))
+
+
+def test_every_part_that_we_tell_can_be_asked_for() -> None:
+    """RFC 8485 section 4.1: a service that asks for what it was told before is understood."""
+    told = vector_of(("hwk", "otp", "pwd"), encrypted=True)
+
+    assert levels_of(json.dumps([told]), EIDAS) == (EIDAS.acr_values[3],)
