@@ -42,11 +42,15 @@ def _shown(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if name == "jwks":
-        return ", ".join(f"kid {key.get('kid', 'unnamed')}" for key in value.get("keys", [])) or "no keys"
+        return ", ".join(f"kid {_printable(str(key.get('kid', 'unnamed')))}" for key in value["keys"]) or "no keys"
     if name == "software_statement":
         return "set"
-    # As JSON: no control character reaches the terminal.
-    return json.dumps(value, ensure_ascii=not str(value).isprintable())
+    return _printable(json.dumps(value, ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    """No control character reaches the terminal."""
+    return text if text.isprintable() else ascii(text)
 
 
 def algorithm_line(metadata: ClientMetadata, *, was_given: bool) -> str:

@@ -206,8 +206,8 @@ async def test_what_is_likely_a_mistake_is_said_and_stops_nothing() -> None:
     assert "the host elsewhere.example differs from parks.example" in said
 
 
-async def test_a_key_that_changes_is_marked_and_named_by_its_kid(box: Box) -> None:
-    key = {"kty": "EC", "crv": "P-256", "kid": "one", "use": "sig"}
+async def test_a_key_that_changes_is_marked_and_named_by_its_kid_in_printable_characters(box: Box) -> None:
+    key = {"kty": "EC", "crv": "P-256", "kid": "one\x1b[2J", "use": "sig"}
     point = {
         "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
         "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
@@ -218,5 +218,5 @@ async def test_a_key_that_changes_is_marked_and_named_by_its_kid(box: Box) -> No
     async with box.transaction() as db:
         (planned,) = await plan(db, judge_toml(text, CAPABILITIES))
 
-    assert "! jwks: kid one -> -" in planned.changes
+    assert "! jwks: kid 'one\\x1b[2J' -> -" in planned.changes
     assert '! jwks_uri: - -> "https://parks.example/jwks"' in planned.changes
