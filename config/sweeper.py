@@ -14,7 +14,17 @@ from accounts.errors import DatabaseUnavailable
 from accounts.sweeping import BATCH, Sweep
 from config.clock import Clock
 from config.logging import logger
-from identity import confirmation_code, notice, recovery_visit, registration, remembered_browser, sign_in, throttle_row
+from identity import (
+    confirmation_code,
+    contact_change,
+    notice,
+    recovery,
+    recovery_visit,
+    registration,
+    remembered_browser,
+    sign_in,
+    throttle_row,
+)
 from oidc.sweeping import SWEEPS
 
 EVERY = timedelta(minutes=5)
@@ -33,6 +43,8 @@ def every_sweep() -> dict[str, Sweep]:
         "registration": registration.sweep,
         "sign_in": sign_in.sweep,
         "confirmation_code": confirmation_code.sweep,
+        "contact_change": contact_change.sweep,
+        "recovery": recovery.sweep,
         "throttle": throttle_row.forget,
         "remembered_browser": remembered_browser.sweep,
         "recovery_visit": recovery_visit.sweep,

@@ -24,6 +24,7 @@ from accounts.database import Base, Instant, Transaction, new_id
 from accounts.errors import Refusal
 from accounts.notification import Message, send
 from accounts.store import Store
+from accounts.sweeping import delete_some
 from accounts.vault import DataKey, Vault
 from identity import confirmation_code, throttle
 from identity.contact_spare import verify_spare
@@ -242,3 +243,10 @@ async def _send_code(db: Transaction, vault: Vault, owner: Owner, change: Change
         await send(db, vault, Message("email", change.value, "confirm_contact", language, {"code": code}), now)
     else:
         await send(db, vault, Message("email", change.value, "contact_in_use", language, {}), now)
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete changes whose code was never typed in time, and those that cannot be undone any more."""
+    made = ContactChange.made_at
+    over = (made.is_(None) & (ContactChange.expires_at <= now)) | (made <= now - UNDO)
+    return await delete_some(db, ContactChange, ContactChange.id, over, ContactChange.id)

@@ -11,6 +11,7 @@ from accounts.account import data_key_of
 from accounts.activity import record
 from accounts.database import Base, Instant, Transaction, insert_ignoring, new_id
 from accounts.outbox import Leased, enqueue
+from accounts.sweeping import delete_some
 from accounts.vault import Vault
 from identity.notice import Detail, detail_of, tell
 from identity.session import Device
@@ -158,3 +159,10 @@ async def complete(db: Transaction, running: Running, now: datetime) -> bool:
         .values(completed_at=now)
     )
     return completed.rowcount == 1
+
+
+async def sweep(db: Transaction, now: datetime) -> int:
+    """Delete recoveries that were over thirty days ago; the account's history keeps what happened."""
+    end = now - timedelta(days=30)
+    over = (Recovery.completed_at <= end) | (Recovery.stopped_at <= end) | (Recovery.expires_at <= end)
+    return await delete_some(db, Recovery, Recovery.id, over, Recovery.id)

@@ -22,6 +22,8 @@ from identity.window import Window, count, fullest
 WINDOW_SECONDS = 600
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
 BEHIND = b"behind"
+NOBODYS = timedelta(days=30)
+"""How long failures at an address that nobody has are counted: no authenticator is guessed, and no end of addresses."""
 
 
 class Permitted(msgspec.Struct, frozen=True):
@@ -89,7 +91,10 @@ async def take(
     if not is_known and (hindered := await _hindered(db, store, vault, address, policy, now, shown)) is not None:
         return hindered
     key, most = key_of(vault, budget, subject, is_known, now), policy.most(budget, is_known=is_known)
-    failures = await _counted(db, key, most, budget, policy, now)
+    ends_at = _end(budget, now)
+    if ends_at is None and behind == subject:
+        ends_at = now + NOBODYS
+    failures = await _counted(db, key, most, policy, now, ends_at)
     if failures is None:
         return await _locked_out(db, key, most, budget, policy, now)
     if behind is None:
@@ -97,7 +102,9 @@ async def take(
         return Permitted((key,), failures)
     # In this order everywhere: whoever holds the account's row waits for no address's.
     unseen = key_of(vault, budget, BEHIND + behind, is_known, now)
-    together = (await db.execute(_count_alone(db.dialect), {"of": unseen, "most": most, "at": now})).rows
+    together = (
+        await db.execute(_count_alone(db.dialect), {"of": unseen, "most": most, "at": now, "ends_at": ends_at})
+    ).rows
     await db.commit()
     return Permitted((key, unseen), failures, is_void=not together)
 
@@ -140,11 +147,11 @@ def _unpaid(window: Window) -> Window:
 
 
 async def _counted(
-    db: Transaction, key: bytes, most: int, budget: Budget, policy: ThrottlePolicy, now: datetime
+    db: Transaction, key: bytes, most: int, policy: ThrottlePolicy, now: datetime, ends_at: datetime | None
 ) -> int | None:
     """Count one failure; how many in a row that makes. None, and nothing changes, while the key waits or is used up."""
     waits = {f"after_{n}": _block(policy, n, now) for n in range(1, most) if policy.is_growing(n)}
-    times = {"first": _block(policy, 1, now), "longest": now + policy.longest_wait, "ends_at": _end(budget, now)}
+    times = {"first": _block(policy, 1, now), "longest": now + policy.longest_wait, "ends_at": ends_at}
     taken = await db.execute(_count(db.dialect, policy, most), {"of": key, "at": now} | times | waits)
     return taken.rows[0].failures if taken.rows else None
 
@@ -193,7 +200,13 @@ def _count_alone(dialect: str) -> Executable:
     """Counts up to a number, without waits: nobody sees this row, so nobody could be told how long."""
     statement = sqlite.insert(Throttle) if dialect == "sqlite" else postgresql.insert(Throttle)
     return (
-        statement.values(key=bindparam("of", type_=LargeBinary()), failures=1, blocked_until=AT, window_started_at=AT)
+        statement.values(
+            key=bindparam("of", type_=LargeBinary()),
+            failures=1,
+            blocked_until=AT,
+            window_started_at=AT,
+            forgotten_at=_instant("ends_at"),
+        )
         .on_conflict_do_update(
             index_elements=["key"],
             set_={"failures": Throttle.failures + 1},

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from residents import resident
 from services import Backend
 from sqlalchemy import func, insert, select, table
 from town import Service, Shown, Town, new_town
@@ -13,6 +14,9 @@ from accounts.database import Transaction, new_id
 from accounts.outbox import Outbox
 from config.sweeper import BATCH, EVERY, Sweeper, every_sweep
 from config.tables import metadata
+from identity.contact_change import UNDO, ContactChange
+from identity.recovery import Recovery
+from identity.throttle_row import Throttle
 
 pytestmark = pytest.mark.anyio
 
@@ -27,8 +31,6 @@ ELSEWHERE = {
     "client_registration",
     "client_invitation",
     "known_browser",
-    "contact_change",
-    "recovery",
 }
 """Has an end, and no sweep yet."""
 
@@ -224,3 +226,66 @@ async def test_a_round_is_due_every_few_minutes_and_not_at_the_start(town: Town)
     town.later(seconds=1)
     assert sweeper.is_due()
     assert not sweeper.is_due(), "once a round"
+
+
+@pytest.mark.parametrize(
+    ("made", "after", "stays"),
+    [
+        (False, timedelta(minutes=9), 1),
+        (False, timedelta(minutes=10), 0),
+        (True, UNDO - timedelta(seconds=1), 1),
+        (True, UNDO, 0),
+    ],
+)
+async def test_a_change_of_contacts_goes_when_nobody_can_make_or_undo_it(
+    town: Town, made: bool, after: timedelta, stays: int
+) -> None:
+    account_id, now = await town.person(), town.clock.now()
+    browser = town.browser()
+    session_id = await browser.sign_in(account_id)
+    async with town.transaction() as db:
+        await db.execute(
+            insert(ContactChange).values(
+                id=new_id(now), account_id=account_id, session_id=session_id, kind="email", created_at=now,
+                expires_at=now + timedelta(minutes=10), made_at=now if made else None,
+            )
+        )  # fmt: skip
+    town.later(seconds=after.total_seconds())
+
+    await sweeper_of(town, contact_change=every_sweep()["contact_change"]).round()
+
+    assert await rows(town, "contact_change") == stays
+
+
+@pytest.mark.parametrize("over", ["completed_at", "stopped_at", "expires_at"])
+async def test_a_recovery_goes_a_month_after_its_end(town: Town, over: str) -> None:
+    account_id, now = await town.person(), town.clock.now()
+    times = {"started_at": now, "ready_at": now, "expires_at": now + timedelta(days=7), over: now}
+    async with town.transaction() as db:
+        await db.execute(insert(Recovery).values(id=new_id(now), account_id=account_id, proof="contacts", **times))
+    sweeper = sweeper_of(town, recovery=every_sweep()["recovery"])
+    town.later(days=30, seconds=-1)
+    await sweeper.round()
+    assert await rows(town, "recovery") == 1
+    town.later(seconds=1)
+    await sweeper.round()
+    assert await rows(town, "recovery") == 0
+
+
+async def test_failures_at_an_address_of_nobody_are_forgotten_and_those_of_an_account_are_not(town: Town) -> None:
+    """R26: a hundred in a row at an account are a hundred for good."""
+    somebody = await resident(town)
+    for email in ("nobody@example.org", somebody.email):
+        browser = town.browser()
+        page = await browser.see("/sign-in")
+        assert (await browser.press(page, "continue", identifier=email, password="wrong")).status_code == 400
+    before = await rows(town, "throttle")
+    sweeper = sweeper_of(town, throttle=every_sweep()["throttle"])
+    town.later(days=31)
+
+    await sweeper.round()
+
+    async with town.transaction() as db:
+        left = await db.all(select(Throttle.failures).where(Throttle.forgotten_at.is_(None)))
+    assert (before > len(left), [row.failures for row in left]) == (True, [1, 1]), "the account's own, and over all"
+    assert await rows(town, "throttle") == len(left)
