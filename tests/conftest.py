@@ -3,7 +3,12 @@
 import os
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
+
+# A logger that is cached cannot be listened to, and a command that a test runs in this process configures them all.
+_configure = structlog.configure
+structlog.configure = lambda **given: _configure(**{**given, "cache_logger_on_first_use": False})
 
 pytest_plugins = ["services", "stage", "conformance.table"]
 
