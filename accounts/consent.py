@@ -17,7 +17,7 @@ from accounts.database import Base, Instant, Json, Transaction, new_id
 from accounts.vault import DataKey
 
 LawfulBasis = Literal["consent", "public_task"]
-EndReason = Literal["withdrawn", "account_closed"]
+EndReason = Literal["withdrawn", "account_closed", "service_removed"]
 
 
 class Consent(Base):

@@ -20,6 +20,9 @@ KEPT = {"done": timedelta(days=1), "gave_up": timedelta(days=30)}
 """How long finished work stays on record: what was given up is for an operator to see."""
 UNREADABLE = "unreadable"
 
+AT_ONCE = 1000
+"""Rows of one statement: databases have a limit for its values."""
+
 
 class Outbox(Base):
     __tablename__ = "outbox"
@@ -60,18 +63,27 @@ async def enqueue(
     db: Transaction, vault: Vault, kind: str, payload: dict[str, Any], now: datetime, *, due_at: datetime | None = None
 ) -> UUID:
     """Write work down in the caller's transaction: it happens if and only if that commits."""
-    work_id = new_id(now)
-    await db.execute(
-        insert(Outbox).values(
-            id=work_id,
-            kind=kind,
-            payload=vault.seal("outbox.payload", work_id, msgspec.json.encode(payload)),
-            due_at=due_at or now,
-            attempts=0,
-            created_at=now,
-        )
-    )
+    row = _row(vault, kind, payload, now, due_at or now)
+    await db.execute(insert(Outbox).values(row))
+    work_id: UUID = row["id"]
     return work_id
+
+
+async def enqueue_all(
+    db: Transaction, vault: Vault, kind: str, payloads: Sequence[dict[str, Any]], now: datetime
+) -> None:
+    """The same for many of a kind, a thousand in one statement."""
+    for start in range(0, len(payloads), AT_ONCE):
+        some = payloads[start : start + AT_ONCE]
+        await db.execute(insert(Outbox).values([_row(vault, kind, payload, now, now) for payload in some]))
+
+
+def _row(vault: Vault, kind: str, payload: dict[str, Any], now: datetime, due_at: datetime) -> dict[str, Any]:
+    work_id = new_id(now)
+    sealed = vault.seal("outbox.payload", work_id, msgspec.json.encode(payload))
+    return {
+        "id": work_id, "kind": kind, "payload": sealed, "due_at": due_at, "attempts": 0, "created_at": now,
+    }  # fmt: skip
 
 
 async def lease(db: Transaction, vault: Vault, now: datetime, limit: int = 10) -> Sequence[Leased]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from accounts.account import Account
 from accounts.database import Base, Instant, Json, Transaction, digest, new_id, new_secret
-from accounts.outbox import enqueue
+from accounts.outbox import enqueue, enqueue_all
 from accounts.vault import DataKey, SealBroken, Vault
 
 EndReason = Literal[
@@ -247,8 +247,7 @@ async def end_all(
         ending = ending.where(Session.id != but)
     ended = await db.execute(ending.values(ended_at=now, end_reason=reason).returning(Session.id))
     ids = [row.id for row in ended]
-    for session_id in ids:
-        await enqueue(db, vault, SESSION_ENDED, {"session_id": str(session_id)}, now)
+    await enqueue_all(db, vault, SESSION_ENDED, [{"session_id": str(session_id)} for session_id in ids], now)
     return ids
 
 

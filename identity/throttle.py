@@ -22,8 +22,9 @@ from identity.window import Window, count, fullest
 WINDOW_SECONDS = 600
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
 BEHIND = b"behind"
-NOBODYS = timedelta(days=30)
-"""How long failures at an address that nobody has are counted: no authenticator is guessed, and no end of addresses."""
+ADDRESS_ENDS = timedelta(days=30)
+"""How long failures at a typed address are counted there, from the first: there is no end of addresses that nobody has.
+The account behind one has a row of its own, which no time ends."""
 
 
 class Permitted(msgspec.Struct, frozen=True):
@@ -91,9 +92,11 @@ async def take(
     if not is_known and (hindered := await _hindered(db, store, vault, address, policy, now, shown)) is not None:
         return hindered
     key, most = key_of(vault, budget, subject, is_known, now), policy.most(budget, is_known=is_known)
-    ends_at = _end(budget, now)
-    if ends_at is None and behind == subject:
-        ends_at = now + NOBODYS
+    ends_at, unseen_ends_at = _end(budget, now), _end(budget, now)
+    if ends_at is None and behind is not None:
+        # Of known and unknown addresses alike, or the time would tell them apart (R27): the account's own row stays.
+        ends_at = now + ADDRESS_ENDS
+        unseen_ends_at = ends_at if behind == subject else None
     failures = await _counted(db, key, most, policy, now, ends_at)
     if failures is None:
         return await _locked_out(db, key, most, budget, policy, now)
@@ -103,7 +106,7 @@ async def take(
     # In this order everywhere: whoever holds the account's row waits for no address's.
     unseen = key_of(vault, budget, BEHIND + behind, is_known, now)
     together = (
-        await db.execute(_count_alone(db.dialect), {"of": unseen, "most": most, "at": now, "ends_at": ends_at})
+        await db.execute(_count_alone(db.dialect), {"of": unseen, "most": most, "at": now, "ends_at": unseen_ends_at})
     ).rows
     await db.commit()
     return Permitted((key, unseen), failures, is_void=not together)

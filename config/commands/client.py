@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from config.commands.client_state import remove, resume, suspend
 from config.commands.common import Plain, load, open_house, plain_errors, table, with_settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def client() -> None:
     """Register relying parties and look at them."""
 
+
+for _command in (suspend, resume, remove):
+    client.add_command(_command)
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
 

@@ -4,9 +4,11 @@ from datetime import date
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 from litestar.response import Template
 
 from accounts.pages.page import page, see_other
+from oidc.provider import Provider
 
 STATEMENT = date(2026, 11, 22)
 """When the accessibility statement was last reviewed."""
@@ -31,9 +33,9 @@ def accessibility_page(request: Request[Any, Any, Any]) -> Template:
 
 
 @get("/privacy", sync_to_thread=False)
-def privacy_page(request: Request[Any, Any, Any]) -> Template:
+def privacy_page(request: Request[Any, Any, Any], provider: NamedDependency[Provider]) -> Template:
     """What is kept about a citizen, why, and who sees it."""
-    return page(request, "privacy.html")
+    return page(request, "privacy.html", is_watched=provider.browser_states is not None)
 
 
 handlers = [front_door, help_page, accessibility_page, privacy_page]

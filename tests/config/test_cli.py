@@ -331,3 +331,25 @@ def test_the_command_itself_says_its_errors_plainly(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"identity: {tmp_path / 'none.toml'}: no such settings file\n"
+
+
+def test_a_client_is_suspended_resumed_and_removed_each_as_often_as_one_likes(identity: Run, tmp_path: Path) -> None:
+    """What was done is said, and so is that nothing was; who is not there is named with who may be meant."""
+    file = tmp_path / "woods.toml"
+    file.write_text(PARKS.replace("parks", "woods"), "utf-8")
+    assert identity("client", "apply", str(file)).exit_code == 0
+
+    said = [
+        identity("client", *verb.split(), "woods").stdout for verb in ("suspend", "suspend", "resume", "remove --yes")
+    ]
+
+    assert said == [
+        "woods: suspended\n",
+        "woods: was suspended already, nothing changed\n",
+        "woods: active\n",
+        "woods: suspended, and the agreements of 0 citizens ended\n",
+    ]
+    asked = identity("client", "remove", "woods")
+    assert (asked.exit_code, "cannot be undone" in asked.output) == (1, True), "nobody answers: nothing is done"
+    wrong = identity("client", "suspend", "wodos")
+    assert (wrong.exit_code, "is woods meant?" in wrong.stderr) == (2, True)

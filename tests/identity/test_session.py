@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from stage import race
 
 from accounts.database import digest
-from accounts.outbox import Outbox
+from accounts.outbox import Outbox, lease
 from identity import session as sessions
 from identity.session import Device, Session, find_session
 
@@ -150,6 +150,26 @@ async def test_all_others_end_and_nobody_elses(database, vault, ada, bob, open_o
     assert [await see(gone, now) for _, gone in others] == [None] * 3
     assert await see(secret, now) is not None
     assert await see(bobs, now) is not None
+
+
+async def test_ending_many_sessions_takes_as_many_statements_as_ending_one(database, vault, ada, open_one, now):
+    """R44: one that ends them, one that has their services told, each of them."""
+    for _ in range(30):
+        await open_one(ada)
+    statements = []
+    listened = (database.engine.sync_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    event.listen(*listened)
+    try:
+        async with database.begin() as db:
+            ended = await sessions.end_all(db, vault, ada.account_id, "credentials_changed", now)
+    finally:
+        event.remove(*listened)
+
+    assert len([one for one in statements if one.startswith(("UPDATE", "INSERT"))]) == 2, statements
+    async with database.begin() as db:
+        told = [row.payload for row in await lease(db, vault, now, limit=100)]
+    assert {one["session_id"] for one in told} == {str(session_id) for session_id in ended}
+    assert len(told) == 30
 
 
 async def test_a_session_that_has_ended_is_not_raised(database, vault, ada, open_one, see, identity_policy, now):

@@ -170,3 +170,11 @@ async def test_it_is_off_unless_switched_on(backend: Backend) -> None:
         assert COOKIE not in ada.http.cookies
         assert "check_session_iframe" not in (await town.wire.get("/.well-known/openid-configuration")).json()
         assert (await town.wire.get("/check-session")).status_code == 404
+
+
+async def test_the_privacy_page_names_the_cookie_that_services_may_watch(town: Town, backend: Backend) -> None:
+    """R83: said where there is such a cookie, and nowhere else."""
+    words = "notice in your browser that you have signed out"
+    assert words in (await town.wire.get("/privacy")).text
+    async with new_town(backend.database_url) as plain:
+        assert words not in (await plain.wire.get("/privacy")).text
