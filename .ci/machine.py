@@ -11,10 +11,8 @@ from pathlib import Path
 PROGRAMS = {
     "PostgreSQL": (("initdb",), ("postgresql",)),
     "Redis": (("redis-server", "valkey-server"), ("redis-server",)),
-    "Chromium": (
-        ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"),
-        ("chromium-headless-shell",),
-    ),
+    "Chromium": (("chromium", "chromium-browser", "google-chrome"), ("chromium",)),
+    "Chromium's headless shell": (("chromium-headless-shell",), ("chromium-headless-shell",)),
     "Node.js": (("npm",), ("nodejs", "npm")),
     "SoftHSM": (("softhsm2-util",), ("softhsm2",)),
     "Apache's mod_auth_openidc": (("mod_auth_openidc.so",), ("apache2", "libapache2-mod-auth-openidc")),

@@ -33,9 +33,9 @@ def accessibility_page(request: Request[Any, Any, Any]) -> Template:
 
 
 @get("/privacy", sync_to_thread=False)
-def privacy_page(request: Request[Any, Any, Any], provider: NamedDependency[Provider]) -> Template:
+def privacy_page(request: Request[Any, Any, Any], provider: NamedDependency[Provider | None] = None) -> Template:
     """What is kept about a citizen, why, and who sees it."""
-    return page(request, "privacy.html", is_watched=provider.browser_states is not None)
+    return page(request, "privacy.html", is_watched=provider is not None and provider.browser_states is not None)
 
 
 handlers = [front_door, help_page, accessibility_page, privacy_page]

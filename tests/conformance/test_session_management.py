@@ -33,13 +33,13 @@ async def check(suite: Suite, ours: Stand, page: Page, message: str, asking: Sta
     return answer
 
 
-async def test_oidcc_session_management_rp_initiated_logout(suite: Suite, browser: Browser) -> None:
+async def test_oidcc_session_management_rp_initiated_logout(suite: Suite, whole_browser: Browser) -> None:
     """Sections 2, 3.1 and 3.2: unchanged while signed in, changed after signing out; and what the suite does not ask:
     words that are no message, another client's name, another site, and a person who is nobody yet."""
     with stand() as ours, stand("taxes.localhost") as theirs:
         gone = f"{ours.origin}/post_logout_redirect"
         party = suite.party(redirect_uris=[f"{ours.origin}/callback"], post_logout_redirect_uris=[gone])
-        context = await browser.new_context()
+        context = await whole_browser.new_context()
         await context.grant_permissions(["storage-access"])
         page, person = await context.new_page(), suite.browser()
 
