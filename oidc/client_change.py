@@ -7,7 +7,23 @@ from typing import Any
 from oidc.client import RegisteredClient
 from oidc.protocol.client_metadata import ClientMetadata, registration_of
 
-MARKED = frozenset({"redirect_uris", "jwks", "jwks_uri", "client_secret"})
+MARKED = frozenset(
+    {
+        "client_secret",
+        "jwks",
+        "jwks_uri",
+        "post_logout_redirect_uris",
+        "redirect_uris",
+        "request_uris",
+        "sector_identifier_uri",
+        "tls_client_auth_san_dns",
+        "tls_client_auth_san_email",
+        "tls_client_auth_san_ip",
+        "tls_client_auth_san_uri",
+        "tls_client_auth_subject_dn",
+        "token_endpoint_auth_method",
+    }
+)
 """Who may change these can be the client."""
 
 

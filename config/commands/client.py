@@ -36,8 +36,8 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would change, a
 def apply(settings_file: Path | None, pairs: Sequence[str], dry_run: bool, file: Path) -> None:
     """Apply a reviewed TOML file of clients; names every wrong line, and then writes nothing.
 
-    Says first what changes, a line a field; ! marks a redirect URI, a key or a secret. Applying it again changes
-    nothing; a client that is not in the file stays as it is.
+    Says first what changes, a line a field; ! marks what could hand the client to somebody else: addresses, keys,
+    secrets. Applying it again changes nothing; a client that is not in the file stays as it is.
     """
     with plain_errors():
         asyncio.run(_write(load(settings_file, pairs), file, False, dry_run))

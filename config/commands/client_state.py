@@ -48,6 +48,7 @@ def remove(settings_file: Path | None, pairs: Sequence[str], client_id: str, yes
     """
     with plain_errors():
         settings = load(settings_file, pairs)
+        asyncio.run(_known(settings, client_id))
         if not yes:
             click.confirm(f"End every agreement with {client_id}? This cannot be undone", abort=True)
         click.echo(asyncio.run(_remove(settings, client_id)))
@@ -63,15 +64,22 @@ async def _set_disabled(settings: "Settings", client_id: str, disabled: bool) ->
     return f"{client_id}: {state}" if changed else f"{client_id}: was {state} already, nothing changed"
 
 
+async def _known(settings: "Settings", client_id: str) -> None:
+    async with open_house(settings) as house, house.database.begin() as db:
+        await _require(db, client_id)
+
+
 async def _remove(settings: "Settings", client_id: str) -> str:
     from oidc.client import set_disabled
     from oidc.client_removal import end_some_agreements
+    from oidc.revision import MAX_AGE
 
     ended = 0
     async with open_house(settings) as house:
         async with house.database.begin() as db:
-            await _require(db, client_id)
             await set_disabled(db, client_id, True, house.clock.now())
+        # By then no worker takes an agreement any more, that would be left standing.
+        await asyncio.sleep(MAX_AGE.total_seconds())
         while True:
             async with house.database.begin() as db:
                 some = await end_some_agreements(db, house.vault, client_id, house.clock.now())

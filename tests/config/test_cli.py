@@ -351,5 +351,6 @@ def test_a_client_is_suspended_resumed_and_removed_each_as_often_as_one_likes(id
     ]
     asked = identity("client", "remove", "woods")
     assert (asked.exit_code, "cannot be undone" in asked.output) == (1, True), "nobody answers: nothing is done"
-    wrong = identity("client", "suspend", "wodos")
-    assert (wrong.exit_code, "is woods meant?" in wrong.stderr) == (2, True)
+    for verb in ("suspend", "remove"):
+        wrong = identity("client", verb, "wodos")
+        assert (wrong.exit_code, "is woods meant?" in wrong.stderr) == (2, True)

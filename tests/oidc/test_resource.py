@@ -16,6 +16,7 @@ from town import ISSUER, Citizen, Service, Shown, Town, claims_of, new_town
 from accounts.consent import withdraw_consent
 from config.settings import SettingsError, read_settings
 from oidc.access_token import AccessToken
+from oidc.client import set_disabled
 from oidc.protocol.client_metadata import TOKEN_EXCHANGE_GRANT
 from oidc.protocol.token_exchange import ACCESS_TOKEN
 
@@ -137,6 +138,20 @@ async def test_it_is_introspected_by_its_api_and_its_client(city: Town) -> None:
     async with city.transaction() as db:
         await withdraw_consent(db, account_id, "parks", city.clock.now())
     assert await facts(bookings, token) == {"active": False}
+
+
+async def test_at_its_api_it_is_worth_nothing_while_its_client_is_suspended(city: Town) -> None:
+    """R42: whoever asks, within a second."""
+    parks, bookings = await city.service(), await city.service("bookings")
+    ada, _ = await city.citizen()
+    token = (await parks.enter(ada, **ASKED))["access_token"]
+    seen = []
+    for disabled in (True, False):
+        async with city.transaction() as db:
+            assert await set_disabled(db, "parks", disabled, city.clock.now())
+        city.later(seconds=1)  # until every worker has heard of it
+        seen.append((await facts(bookings, token))["active"])
+    assert seen == [False, True]
 
 
 async def test_it_expires_to_the_second(city: Town) -> None:
