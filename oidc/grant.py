@@ -22,13 +22,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from accounts.account import Account
 from accounts.consent import Consent
 from accounts.database import AT, Base, Instant, Json, Transaction, new_id
 from accounts.vault import DataKey
 from identity.session import Session, is_alive
+from oidc.client import ClientRecord
 
 RevokeReason = Literal["code_replayed", "code_misused", "refresh_reused", "revoked_by_client", "revoked_by_operator"]
 
@@ -123,22 +124,29 @@ GRANT_COLUMNS = (
 )
 
 
+_Holder = aliased(ClientRecord)
+"""Whose grant it is; a statement may be about another client besides, to which access was passed on."""
+
+
 def stands(now: datetime | BindParameter[datetime] = AT) -> ColumnElement[bool]:
     """The one condition under which a grant counts, for every statement that joins what `leaning` joins: it is not
-    revoked, its consent has not ended, its account is active, and its session is alive unless it outlives it."""
+    revoked, its consent has not ended, its account is active, its client not suspended, and its session is alive unless
+    it outlives it."""
     return (
         Grant.revoked_at.is_(None)
         & Consent.ended_at.is_(None)
         & (Account.state == "active")
+        & _Holder.disabled_at.is_(None)
         & (Grant.is_offline | (Session.id.is_not(None) & is_alive(cast(datetime, now))))
     )
 
 
 def leaning(query: Select[Any]) -> Select[Any]:
-    """Join to a grant what it leans on: consent, account, and (where there is one) session."""
+    """Join to a grant what it leans on: consent, account, client, and (where there is one) session."""
     return (
         query.join(Consent, Consent.id == Grant.consent_id)
         .join(Account, Account.id == Grant.account_id)
+        .join(_Holder, _Holder.client_id == Grant.client_id)
         .outerjoin(Session, Session.id == Grant.session_id)
     )
 
@@ -148,7 +156,7 @@ def standing_grant(grant_id: Any) -> ColumnElement[bool]:
     return (
         leaning(select(1).select_from(Grant))
         .where(Grant.id == grant_id, stands())
-        .correlate_except(Grant, Consent, Account, Session)
+        .correlate_except(Grant, Consent, Account, _Holder, Session)
         .exists()
     )
 

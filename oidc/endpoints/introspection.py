@@ -54,8 +54,6 @@ async def introspection(
         )
     held = resources_of(provider.resources, client.client_id)
     visible = facts is not None and may_see(client.client_id, held, facts)
-    if visible and facts is not None:  # what a suspended client was given is worth nothing to anybody
-        visible = await provider.clients.find(db, facts.client_id, now) is not None
     answer = introspection_response(facts, provider.issuer) if facts is not None and visible else INACTIVE
     algorithm = client.metadata.introspection_signed_response_alg
     is_sealed = client.metadata.introspection_encrypted_response_alg is not None

@@ -11,8 +11,11 @@ from sqlalchemy import update
 
 from accounts.consent import withdraw_consent
 from oidc.access_token import AccessToken
+from oidc.client import set_disabled
+from oidc.passing_on import find_subject_token
 from oidc.protocol.client_metadata import TOKEN_EXCHANGE_GRANT
 from oidc.protocol.token_exchange import ACCESS_TOKEN
+from oidc.service_token import ServiceToken, find_service_facts
 
 pytestmark = pytest.mark.anyio
 
@@ -151,3 +154,21 @@ async def test_what_is_not_offered_is_refused(box: Box, tokens: dict[str, Any], 
 async def test_no_other_artefact_is_taken_for_an_access_token(box: Box, tokens: dict[str, Any], which: str) -> None:
     """R11."""
     assert error(await exchange(box, tokens[which])) == "invalid_request"
+
+
+async def test_nothing_is_passed_on_from_a_suspended_client_and_what_was_is_dead_too(
+    box: Box, tokens: dict[str, Any]
+) -> None:
+    """R42: in another service's name as little as in its own; resumed, what has not run out counts again."""
+    await box.register("taxes", grant_types=list(GRANT_TYPES))
+    given = (await exchange(box, tokens["access_token"], scope="email")).json()["access_token"]
+    async with box.transaction() as db:  # as if it had been exchanged by the API that it is for
+        await db.execute(update(ServiceToken).values(client_id="taxes"))
+    seen = []
+    for disabled in (True, False):
+        async with box.transaction() as db:
+            assert await set_disabled(db, "parks", disabled, box.now)
+            seen.append(await find_subject_token(db, tokens["access_token"], box.now) is not None)
+            seen.append(await find_subject_token(db, given, box.now) is not None)
+            seen.append(await find_service_facts(db, given, box.now) is not None)
+    assert seen == [False] * 3 + [True] * 3
